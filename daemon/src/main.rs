@@ -1,0 +1,2 @@
+//! Fingerpost.
+fn main() {}

@@ -1,0 +1,23 @@
+//! Compiles the message schemas without a system protoc and keeps the descriptor for gRPC reflection.
+
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+const SCHEMAS: [&str; 4] = [
+    "schema/fingerpost/v1/record.proto",
+    "schema/fingerpost/v1/network.proto",
+    "schema/fingerpost/v1/peer.proto",
+    "schema/fingerpost/v1/admin.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for schema in SCHEMAS {
+        println!("cargo:rerun-if-changed={schema}");
+    }
+    let descriptors = protox::compile(SCHEMAS, ["schema"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    prost_build::Config::new().btree_map(["."]).compile_fds(descriptors)?;
+    Ok(())
+}
