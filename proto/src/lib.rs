@@ -18,6 +18,9 @@ pub mod id;
 pub mod key;
 pub mod kind;
 pub mod limits;
+pub mod network;
+pub mod order;
+pub mod record;
 pub mod time;
 pub mod version;
 

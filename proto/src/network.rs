@@ -1,0 +1,10 @@
+//! Who takes part: cards, charter, statements, invites, and who is a member.
+//!
+//! Spec: `spec/05-network.md`. Tested: beside each file and `spec/vectors/network_*.json`.
+
+pub mod card;
+pub mod charter;
+pub mod invite;
+pub mod members;
+pub mod statement;
+mod words;
