@@ -101,7 +101,8 @@ pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>) 
     let mut batch = v1::Versions { envelopes: Vec::new(), want, last: false };
     let mut bytes = 0;
     for envelope in envelopes {
-        let is_full = bytes + envelope.len() > VERSIONS_FRAME_BYTES_MAX || batch.envelopes.len() >= VERSIONS_PER_FRAME_MAX;
+        let is_full =
+            bytes + envelope.len() > VERSIONS_FRAME_BYTES_MAX || batch.envelopes.len() >= VERSIONS_PER_FRAME_MAX;
         if is_full && !batch.envelopes.is_empty() {
             let full = std::mem::replace(&mut batch, v1::Versions { envelopes: Vec::new(), want, last: false });
             frames.push(write_frame(Content::Versions(full)));
@@ -136,7 +137,9 @@ pub(super) fn read_keys(what: &'static str, bytes: &[u8], max: usize) -> Result<
 }
 
 fn elements<'a, const N: usize>(
-    what: &'static str, bytes: &'a [u8], max: usize,
+    what: &'static str,
+    bytes: &'a [u8],
+    max: usize,
 ) -> Result<impl Iterator<Item = &'a [u8; N]>, Breach> {
     let (elements, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {

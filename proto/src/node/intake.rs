@@ -87,7 +87,11 @@ enum Intake {
 
 impl Node {
     pub(super) fn on_published(
-        &mut self, now: UnixMillis, ticket: u64, envelopes: Vec<Vec<u8>>, outputs: &mut Vec<Output>,
+        &mut self,
+        now: UnixMillis,
+        ticket: u64,
+        envelopes: Vec<Vec<u8>>,
+        outputs: &mut Vec<Output>,
     ) {
         let Examined { outcomes, verify, .. } = self.take_in(now, envelopes, Source::Admin, outputs);
         if verify.is_empty() {
@@ -100,7 +104,11 @@ impl Node {
 
     /// Takes in what a peer sent and returns the keys of what came. The frame's permit is given back when all is done.
     pub(super) fn on_versions(
-        &mut self, now: UnixMillis, peer: Peer, envelopes: Vec<Vec<u8>>, outputs: &mut Vec<Output>,
+        &mut self,
+        now: UnixMillis,
+        peer: Peer,
+        envelopes: Vec<Vec<u8>>,
+        outputs: &mut Vec<Output>,
     ) -> Vec<SetKey> {
         let Examined { verify, keys, .. } = self.take_in(now, envelopes, Source::Peer(peer), outputs);
         if verify.is_empty() {
@@ -124,7 +132,10 @@ impl Node {
     }
 
     pub(super) fn on_verified(
-        &mut self, now: UnixMillis, ticket: u64, versions: Vec<Result<VerifiedVersion, SignedVersion>>,
+        &mut self,
+        now: UnixMillis,
+        ticket: u64,
+        versions: Vec<Result<VerifiedVersion, SignedVersion>>,
         outputs: &mut Vec<Output>,
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
@@ -161,7 +172,11 @@ impl Node {
     /// First checks of a batch. Cards and statements are settled at once, cards first, whatever order they came in;
     /// content whose signature is still to be checked is returned with its position.
     fn take_in(
-        &mut self, now: UnixMillis, envelopes: Vec<Vec<u8>>, source: Source, outputs: &mut Vec<Output>,
+        &mut self,
+        now: UnixMillis,
+        envelopes: Vec<Vec<u8>>,
+        source: Source,
+        outputs: &mut Vec<Output>,
     ) -> Examined {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; envelopes.len()];
         let mut batch = Batch::default();
@@ -220,7 +235,10 @@ impl Node {
     }
 
     fn request(
-        &mut self, source: PendingSource, verify: Vec<(usize, SignedVersion, PublicKey)>, outputs: &mut Vec<Output>,
+        &mut self,
+        source: PendingSource,
+        verify: Vec<(usize, SignedVersion, PublicKey)>,
+        outputs: &mut Vec<Output>,
     ) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -243,7 +261,11 @@ impl Node {
 
     /// Learns a card or statement (`None`), or tells that it is no news.
     fn examine_statement(
-        &mut self, now: UnixMillis, source: Source, version: SignedVersion, batch: &mut Batch,
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: SignedVersion,
+        batch: &mut Batch,
     ) -> Result<Option<Outcome>, Reject> {
         self.examine(&version)?;
         let header = *version.header();
@@ -285,7 +307,11 @@ impl Node {
     }
 
     fn examine_content(
-        &mut self, now: UnixMillis, source: Source, version: SignedVersion, batch: &mut Batch,
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: SignedVersion,
+        batch: &mut Batch,
     ) -> Result<Intake, Reject> {
         self.examine(&version)?;
         let header = *version.header();
@@ -389,7 +415,11 @@ impl Node {
 
     /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.
     fn refuse(
-        &mut self, source: Source, record: Option<(OrgId, RecordId)>, why: Reject, batch: &mut Batch,
+        &mut self,
+        source: Source,
+        record: Option<(OrgId, RecordId)>,
+        why: Reject,
+        batch: &mut Batch,
         outputs: &mut Vec<Output>,
     ) -> Outcome {
         if let Source::Peer(peer) = source {

@@ -102,7 +102,9 @@ impl Link {
 
     /// The next request to send, as (want id, audience, keys); `is_missing` says what is still worth asking for.
     pub(super) fn next_want(
-        &mut self, now: UnixMillis, is_missing: impl Fn(&Slot, &Vid) -> bool,
+        &mut self,
+        now: UnixMillis,
+        is_missing: impl Fn(&Slot, &Vid) -> bool,
     ) -> Option<(u64, Audience, Vec<SetKey>)> {
         if self.open.len() >= WANTS_OPEN_MAX {
             return None;

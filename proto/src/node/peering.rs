@@ -80,7 +80,11 @@ impl Node {
 
     /// Handles one frame. True when the frame's permit is given back later.
     fn on_content(
-        &mut self, now: UnixMillis, peer: Peer, content: Content, outputs: &mut Vec<Output>,
+        &mut self,
+        now: UnixMillis,
+        peer: Peer,
+        content: Content,
+        outputs: &mut Vec<Output>,
     ) -> Result<bool, Breach> {
         let is_greeted = self.links.get(&peer).is_some_and(|link| link.is_greeted);
         match content {
@@ -149,7 +153,11 @@ impl Node {
     }
 
     fn on_hello(
-        &mut self, now: UnixMillis, peer: Peer, hello: &v1::Hello, outputs: &mut Vec<Output>,
+        &mut self,
+        now: UnixMillis,
+        peer: Peer,
+        hello: &v1::Hello,
+        outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
         if hello.network != self.network().0 {
             let message = format!("this link is for network {}; the other side is in another one", self.network());
@@ -195,9 +203,9 @@ impl Node {
             .iter()
             .filter(|(_, link)| link.is_greeted && link.is_idle())
             .filter_map(|(peer, link)| {
-                let audience = Audience::ALL.into_iter().find(|audience| {
-                    link.compare_at[usize::from(audience.number())] <= now
-                })?;
+                let audience = Audience::ALL
+                    .into_iter()
+                    .find(|audience| link.compare_at[usize::from(audience.number())] <= now)?;
                 Some((*peer, audience))
             })
             .collect();
@@ -206,22 +214,26 @@ impl Node {
             let Some(link) = self.links.get_mut(&peer) else { continue };
             let id = link.fresh_id();
             link.compare_at[usize::from(audience.number())] = UnixMillis::MAX;
-            link.session =
-                Some(Session { id, audience, outstanding: 1, found_difference: false, active_at: now });
+            link.session = Some(Session { id, audience, outstanding: 1, found_difference: false, active_at: now });
             let frame = reconcile(audience, id, 0, false, SetKey::default(), &ranges);
             outputs.push(Output::Send { to: vec![peer], frame });
         }
     }
 
     fn on_reconcile(
-        &mut self, now: UnixMillis, peer: Peer, frame: &v1::Reconcile, outputs: &mut Vec<Output>,
+        &mut self,
+        now: UnixMillis,
+        peer: Peer,
+        frame: &v1::Reconcile,
+        outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
         let audience = audience(frame.audience)?;
         if frame.round >= ROUNDS_MAX {
             return Err(Breach::Rounds { found: frame.round, max: ROUNDS_MAX });
         }
         let lower = SetKey::from_slice(&frame.lower);
-        let lower = lower.ok_or(Breach::Uneven { what: "a lower bound", found: frame.lower.len(), element: SetKey::BYTES })?;
+        let lower =
+            lower.ok_or(Breach::Uneven { what: "a lower bound", found: frame.lower.len(), element: SetKey::BYTES })?;
         let ranges = read_ranges(lower, &frame.ranges, frame.reply)?;
         if frame.reply {
             let session = self.links.get_mut(&peer).and_then(|link| link.session.as_mut());
@@ -320,7 +332,9 @@ impl Node {
 
     /// Sends newly accepted versions to every greeted link except the one that each came from.
     pub(super) fn push_to_links(
-        &mut self, accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>, outputs: &mut Vec<Output>,
+        &mut self,
+        accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
+        outputs: &mut Vec<Output>,
     ) {
         let mut by_source: Vec<(Option<Peer>, Vec<Vec<u8>>)> = Vec::new();
         for (from, _, _, envelope) in accepted {

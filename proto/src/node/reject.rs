@@ -118,7 +118,9 @@ impl Reject {
     /// True when no honest node would have sent it: the bytes alone are wrong, for every node and at every time.
     pub fn is_breach(&self) -> bool {
         match self {
-            Reject::Version(error) => !matches!(error, VersionError::UnknownFormat { .. } | VersionError::UnknownAudience { .. }),
+            Reject::Version(error) => {
+                !matches!(error, VersionError::UnknownFormat { .. } | VersionError::UnknownAudience { .. })
+            }
             Reject::Record(_) | Reject::Statement(_) | Reject::WrongNetwork { .. } | Reject::BadSignature => true,
             _ => false,
         }

@@ -174,5 +174,4 @@ impl Trust {
         let surplus: Vec<OrgId> = self.cards.keys().filter(is_stranger).skip(STRANGERS_MAX).copied().collect();
         surplus.iter().for_each(|org| self.drop_organisation(org));
     }
-
 }

@@ -161,7 +161,8 @@ impl Index {
         self.total.add(&element);
         if chunk.entries.len() > CHUNK_ENTRIES_MAX {
             // Loading in key order fills the last chunk; cutting there at its end keeps all chunks full.
-            let is_appending = at + 1 == self.chunks.len() && self.chunks[at].entries.last().is_some_and(|(last, _)| *last == key);
+            let is_appending =
+                at + 1 == self.chunks.len() && self.chunks[at].entries.last().is_some_and(|(last, _)| *last == key);
             let chunk = &mut self.chunks[at];
             let half = if is_appending { CHUNK_ENTRIES_MAX } else { CHUNK_ENTRIES_MAX / 2 };
             let mut upper = Chunk { entries: chunk.entries.split_off(half), summary: Summary::default() };
@@ -202,14 +203,18 @@ impl Index {
             }
             let from = chunk.entries.partition_point(|(key, _)| key < lower);
             let to = chunk.entries.partition_point(|(key, _)| is_below(key));
-            chunk.entries[from..to.max(from)].iter().for_each(|(key, entry)| summary.add(&Summary::of(key, &entry.vid)));
+            chunk.entries[from..to.max(from)]
+                .iter()
+                .for_each(|(key, entry)| summary.add(&Summary::of(key, &entry.vid)));
         }
         summary
     }
 
     /// Entries with `lower <= key < upper`, ascending.
     pub fn range<'a>(
-        &'a self, lower: &SetKey, upper: Option<&'a SetKey>,
+        &'a self,
+        lower: &SetKey,
+        upper: Option<&'a SetKey>,
     ) -> impl Iterator<Item = (&'a SetKey, &'a Entry)> + 'a {
         let lower = *lower;
         self.chunks
@@ -301,8 +306,12 @@ mod tests {
     #[test]
     fn the_same_entries_give_the_same_fingerprint_whatever_their_order_of_arrival() {
         let (mut up, mut down) = (Index::new(), Index::new());
-        (0..2_000).for_each(|n| { up.insert(key(n), entry(1)); });
-        (0..2_000).rev().for_each(|n| { down.insert(key(n), entry(1)); });
+        (0..2_000).for_each(|n| {
+            up.insert(key(n), entry(1));
+        });
+        (0..2_000).rev().for_each(|n| {
+            down.insert(key(n), entry(1));
+        });
         assert_eq!(up.total().fingerprint(), down.total().fingerprint());
         assert_eq!(up.len(), 2_000);
         down.insert(key(5), entry(2));
@@ -312,14 +321,18 @@ mod tests {
     #[test]
     fn loading_in_key_order_leaves_full_chunks() {
         let mut index = Index::new();
-        (0..10_240).for_each(|n| { index.insert(key(n), entry(1)); });
+        (0..10_240).for_each(|n| {
+            index.insert(key(n), entry(1));
+        });
         assert_eq!(index.chunks.len(), 10_240 / CHUNK_ENTRIES_MAX);
     }
 
     #[test]
     fn a_split_covers_its_range_with_parts_of_about_equal_size() {
         let mut index = Index::new();
-        (0..3_000).for_each(|n| { index.insert(key(n * 3), entry(1)); });
+        (0..3_000).for_each(|n| {
+            index.insert(key(n * 3), entry(1));
+        });
         let parts = index.split(&key(300), Some(&key(6_000)), 16);
         assert_eq!(parts.len(), 16);
         assert_eq!((parts[0].0, parts[15].1), (key(300), Some(key(6_000))));
