@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod handshake;
+mod hostile;
 mod limits;
 
 use std::collections::HashMap;
