@@ -88,6 +88,40 @@ async fn a_refused_client_sees_access_denied_on_the_wire() {
 }
 
 #[tokio::test]
+async fn a_refused_client_may_finish_what_it_was_sending() {
+    let host = Host::start(ListenerLimits::default()).await;
+    let mut stream = connect_with(client_config(&identity(9), public(1), true), host.address).await.unwrap();
+    until("the refusal is counted", || host.counts().refused_key == 1).await;
+    // A closed socket would answer the first bytes with a reset, which on many systems takes the alert with it.
+    for _ in 0..3 {
+        stream.get_mut().0.write_all(&[0; 100]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(stream.read(&mut [0; 64]).await.unwrap_err().to_string().contains("AccessDenied"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_understood_even_when_the_server_resets_the_connection() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let server = tokio::spawn(async move {
+        let nobody: Arc<dyn Admission> = Arc::new(Guests::default());
+        loop {
+            let config = super::super::tls::server_config(&identity(1), &nobody, &Arc::default());
+            let (stream, _) = socket.accept().await.unwrap();
+            let accept = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream);
+            let (_, stream) = accept.into_fallible().await.unwrap_err();
+            stream.set_zero_linger().unwrap();
+        }
+    });
+    for _ in 0..50 {
+        let error = dial(&address, public(1), &identity(9), PATIENCE).await.unwrap_err();
+        assert!(matches!(error, DialError::RefusedByPeer { .. }), "{error:?}");
+    }
+    server.abort();
+}
+
+#[tokio::test]
 async fn a_server_with_another_key_is_reported_with_both_keys() {
     let host = Host::start(ListenerLimits::default()).await;
     host.invite(2, Admitted::Member);
