@@ -51,6 +51,47 @@ async fn both_sides_know_each_other_and_handlers_see_who_calls() {
     assert_eq!(host.counts().admitted, 2);
 }
 
+/// Connects with OpenSSL, showing the key in `home` and a certificate that OpenSSL made of it. Returns the first bytes
+/// of HTTP/2, or `None` when there is no OpenSSL here.
+fn openssl_first_bytes(home: &std::path::Path, address: SocketAddr) -> Option<Vec<u8>> {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+    let openssl = || {
+        let mut command = Command::new("openssl");
+        command.current_dir(home).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    };
+    let request = ["req", "-x509", "-new", "-key", "node.key", "-subj", "/CN=another", "-days", "1", "-out", "c.pem"];
+    assert!(openssl().args(request).status().ok()?.success(), "OpenSSL reads the key file");
+    let address = address.to_string();
+    let connect = ["s_client", "-connect", &address, "-tls1_3", "-alpn", "h2", "-quiet", "-ign_eof"];
+    let mut client = openssl().args(connect).args(["-cert", "c.pem", "-key", "node.key"]).spawn().ok()?;
+    let mut first = vec![0; 9];
+    let read = client.stdout.take().unwrap().read_exact(&mut first);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    read.map(|()| first).ok()
+}
+
+#[tokio::test]
+async fn a_client_of_another_tls_stack_is_admitted_by_its_key_alone() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("SKIPPED: there is no openssl command here");
+        return;
+    }
+    let host = Host::start(ListenerLimits::default()).await;
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let home = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+    let node_key = NodeKey::load_or_create(home.path()).unwrap();
+    host.guests.0.lock().unwrap().insert(node_key.public(), Admitted::Member);
+    let (path, address) = (home.path().to_owned(), host.address);
+    let first = tokio::task::spawn_blocking(move || openssl_first_bytes(&path, address)).await.unwrap();
+    // Length, type 4 (SETTINGS), no flags, stream 0.
+    let first = first.expect("OpenSSL was admitted and read a frame");
+    assert_eq!(first[3..], [4, 0, 0, 0, 0, 0], "{first:02x?}");
+    assert_eq!(host.counts().admitted, 1);
+}
+
 #[tokio::test]
 async fn a_link_carries_frames_both_ways() {
     let host = Host::start(ListenerLimits::default()).await;
