@@ -4,7 +4,7 @@
 //! Always: a returned channel belongs to a server that proved `expected` *and* has answered: in TLS 1.3 the client's
 //! handshake is complete before the server has looked at the client's key, so a refusal comes later, as an alert in place
 //! of the first HTTP/2 frame. The channel never connects again by itself; when it ends, dial again.
-//! Spec: `spec/06-link.md`, sections 1.3 to 1.5. Tested: `transport/tests.rs`.
+//! Spec: `spec/06-link.md`, sections 1.3, 1.4 and 1.7. Tested: `transport/tests.rs`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -47,7 +47,7 @@ const AUTHORITY: &str = "http://node.fingerpost.invalid";
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The text is no `host:port`.
-    #[error("\"{address}\" is not an address of a node; write host:port, for example node.example.org:7700")]
+    #[error("\"{address}\" is not an address of a node; write host:port, for example node.example.org:7474")]
     BadAddress {
         /// What was given, escaped and shortened.
         address: String,

@@ -3,7 +3,7 @@
 //! In: a socket address, the node's identity, [`Admission`]. Out: [`Incoming`], a stream of [`PeerConnection`]s.
 //! Always: every socket holds a seat or is closed at once; a handshake is over at its deadline; no error of `accept`
 //! ends the loop or makes it spin.
-//! Spec: `spec/06-link.md`, sections 1.5 to 1.7. Tested: `transport/tests.rs`.
+//! Spec: `spec/06-link.md`, sections 1.4 to 1.6. Tested: `transport/tests.rs`.
 
 use std::convert::Infallible;
 use std::future::poll_fn;

@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_the_specification_s_example_key_is_what_is_written_and_read() {
+        let example = "-----BEGIN PRIVATE KEY-----\n\
+            MC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n\
+            -----END PRIVATE KEY-----\n";
+        assert_eq!(*render_pem(&[1; 32]), example);
+        assert_eq!(*parse_pem(example.as_bytes()).unwrap(), [1; 32]);
+    }
+
+    #[test]
     fn two_homes_have_two_keys() {
         let (one, two) = (home(), home());
         let (one, two) = (NodeKey::load_or_create(one.path()), NodeKey::load_or_create(two.path()));

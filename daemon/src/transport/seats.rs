@@ -2,7 +2,7 @@
 //!
 //! In: addresses of new sockets, keys of those that finished the handshake. Out: a [`Seat`] per socket, or which limit
 //! is reached. Always: the counts equal the seats that exist; dropping a seat frees its place.
-//! Spec: `spec/06-link.md`, section 1.7. Tested below and in `transport/tests.rs`.
+//! Spec: `spec/06-link.md`, section 1.6. Tested below and in `transport/tests.rs`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -92,6 +92,16 @@ async fn a_client_of_another_tls_stack_is_admitted_by_its_key_alone() {
     assert_eq!(host.counts().admitted, 1);
 }
 
+#[test]
+fn the_key_stands_in_the_certificate_as_in_the_specification_s_example() {
+    let certificate = self_signed(&key(1), &public(1)).unwrap();
+    let spki = rustls::server::ParsedCertificate::try_from(&certificate).unwrap().subject_public_key_info();
+    let hex: String = spki.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+    assert_eq!(hex, format!("302a300506032b6570032100{key}"));
+    assert_eq!(super::super::tls::key_of(&certificate).unwrap().to_string(), key);
+}
+
 #[tokio::test]
 async fn a_link_carries_frames_both_ways() {
     let host = Host::start(ListenerLimits::default()).await;
@@ -328,8 +338,8 @@ async fn a_name_is_resolved_and_a_closed_port_is_unreachable() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_before_anything_is_looked_up() {
-    let long = format!("{}:7700", "a".repeat(262));
-    for bad in ["", "host", "host:", ":7700", "host:0", "host:70000", "::1:7700", "[::1:7700", "a b:1", "a\n:1", &long]
+    let long = format!("{}:7474", "a".repeat(262));
+    for bad in ["", "host", "host:", ":7474", "host:0", "host:70000", "::1:7474", "[::1:7474", "a b:1", "a\n:1", &long]
     {
         let error = dial(bad, public(1), &identity(2), PATIENCE).await.unwrap_err();
         assert!(matches!(error, DialError::BadAddress { .. }), "{bad:?}: {error:?}");
