@@ -5,3 +5,5 @@
 pub mod rpc {
     tonic::include_proto!("fingerpost.v1");
 }
+
+pub mod transport;
