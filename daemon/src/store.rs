@@ -15,8 +15,19 @@ use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
 
+#[cfg(test)]
+mod conformance;
+mod disk;
+mod engine;
+mod home;
+mod journal;
+mod keys;
+mod layout;
 mod memory;
+mod space;
 
+pub use disk::{DiskOptions, Opened, SledStore};
+pub use journal::JournalState;
 pub use memory::{MemoryFaults, MemoryStore};
 
 /// Most operations in one commit. A batch is held in memory two times while it is applied.
