@@ -102,6 +102,43 @@ fn the_key_stands_in_the_certificate_as_in_the_specification_s_example() {
     assert_eq!(super::super::tls::key_of(&certificate).unwrap().to_string(), key);
 }
 
+/// Puts bytes into a certificate that the protocol's own key type would not take.
+struct Bytes(&'static rcgen::SignatureAlgorithm, Vec<u8>);
+
+impl rcgen::PublicKeyData for Bytes {
+    fn der_bytes(&self) -> &[u8] {
+        &self.1
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        self.0
+    }
+}
+
+impl rcgen::SigningKey for Bytes {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(vec![0; 64])
+    }
+}
+
+#[test]
+fn weak_keys_and_keys_of_other_kinds_are_refused_in_a_certificate() {
+    let good = public(1).as_bytes().to_vec();
+    let mut small_order = vec![0; 32];
+    small_order[0] = 1;
+    let accepted = |algorithm, bytes| {
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.serial_number = Some(rcgen::SerialNumber::from(7_u64));
+        let certificate = parameters.self_signed(&Bytes(algorithm, bytes)).unwrap();
+        super::super::tls::key_of(certificate.der()).is_ok()
+    };
+    assert!(accepted(&rcgen::PKCS_ED25519, good.clone()), "nobody checks the certificate's own signature");
+    assert!(!accepted(&rcgen::PKCS_ED25519, small_order));
+    assert!(!accepted(&rcgen::PKCS_ED25519, good[..31].to_vec()));
+    assert!(!accepted(&rcgen::PKCS_ED25519, [good.as_slice(), &[0]].concat()));
+    assert!(!accepted(&rcgen::PKCS_ECDSA_P256_SHA256, good));
+}
+
 #[tokio::test]
 async fn a_link_carries_frames_both_ways() {
     let host = Host::start(ListenerLimits::default()).await;

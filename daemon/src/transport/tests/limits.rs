@@ -151,6 +151,9 @@ async fn port_is_free(address: SocketAddr) {
     tokio::time::timeout(PATIENCE, freed).await.expect("the socket is closed");
 }
 
+/// A client's connection preface with empty settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 /// An admitted connection whose HTTP/2 is up to the test.
 async fn admitted(host: &Host, seed: u8) -> tokio_rustls::client::TlsStream<TcpStream> {
     let config = super::super::tls::client_config(&identity(seed), public(1), false);
@@ -165,6 +168,37 @@ async fn time_until_no_seat_is_taken(host: &Host) -> Duration {
     let started = std::time::Instant::now();
     until("the connection is closed", || host.control.connections() == 0).await;
     started.elapsed()
+}
+
+#[tokio::test]
+async fn the_server_announces_the_limits_of_the_specification() {
+    let host = Host::start(limits()).await;
+    host.invite(2, Admitted::Member);
+    let mut stream = admitted(&host, 2).await;
+    let mut header = [0; 9];
+    stream.read_exact(&mut header).await.unwrap();
+    assert_eq!(header[3], 4, "SETTINGS first");
+    let mut settings = vec![0; usize::from(header[2])];
+    stream.read_exact(&mut settings).await.unwrap();
+    let value = |number: u8| {
+        let setting = settings.chunks(6).find(|setting| setting[..2] == [0, number]).expect("it is announced");
+        u32::from_be_bytes(setting[2..].try_into().unwrap())
+    };
+    // Numbers of RFC 9113, section 6.5.2: streams, stream window, frame size, header list. The frame size may be left
+    // out because it is the protocol's own lowest value.
+    assert_eq!((value(3), value(4), value(6)), (32, 65_536, 8_192));
+    assert!(settings.chunks(6).all(|setting| setting[..2] != [0, 5] || setting[2..] == [0, 0, 0x40, 0]));
+    // Once the client has begun, the window of the connection follows, on top of the 65,535 that every connection has.
+    stream.write_all(PREFACE).await.unwrap();
+    let increment = loop {
+        stream.read_exact(&mut header).await.unwrap();
+        let mut payload = vec![0; usize::from(header[2])];
+        stream.read_exact(&mut payload).await.unwrap();
+        if header[3] == 8 {
+            break payload;
+        }
+    };
+    assert_eq!(increment, (262_144_u32 - 65_535).to_be_bytes());
 }
 
 #[tokio::test]
@@ -183,8 +217,8 @@ async fn an_admitted_peer_that_answers_no_keepalive_loses_its_seat() {
     let host = Host::start(limits()).await;
     host.invite(2, Admitted::Member);
     let mut stream = admitted(&host, 2).await;
-    // The preface and empty settings; then nothing more, not even answers to pings.
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // Nothing more after this, not even answers to pings.
+    stream.write_all(PREFACE).await.unwrap();
     let taken = time_until_no_seat_is_taken(&host).await;
     assert!(taken > limits().handshake_deadline, "a peer that began HTTP/2 has longer: {taken:?}");
     assert!(taken <= KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT + Duration::from_secs(3), "{taken:?}");
