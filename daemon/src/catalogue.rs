@@ -38,12 +38,54 @@ struct Listing {
     records: HashMap<Slot, (Kind, RecordId)>,
     /// Withdrawn or lapsed.
     gone: HashMap<RecordId, Kind>,
+    /// State of each content slot of both audiences, for the operator's counts.
+    states: HashMap<Slot, State>,
+    counts: [Counts; 2],
     publisher_names: HashMap<OrgId, String>,
     network_name: String,
     licence_url: String,
 }
 
+#[derive(Clone, Copy)]
+enum State {
+    Live,
+    Withdrawn,
+    Lapsed,
+}
+
+/// How many content records of an audience are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) live: u64,
+    pub(crate) withdrawn: u64,
+    pub(crate) lapsed: u64,
+}
+
+impl Counts {
+    fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Live => &mut self.live,
+            State::Withdrawn => &mut self.withdrawn,
+            State::Lapsed => &mut self.lapsed,
+        }
+    }
+}
+
 impl Listing {
+    fn set_state(&mut self, slot: Slot, state: Option<State>) {
+        let before = match state {
+            Some(state) => self.states.insert(slot, state),
+            None => self.states.remove(&slot),
+        };
+        let counts = &mut self.counts[usize::from(slot.audience.number())];
+        if let Some(before) = before {
+            *counts.of(before) -= 1;
+        }
+        if let Some(state) = state {
+            *counts.of(state) += 1;
+        }
+    }
+
     fn remove(&mut self, slot: &Slot) {
         if let Some((kind, record)) = self.records.remove(slot) {
             if let Some(records) = self.live.get_mut(&kind) {
@@ -66,10 +108,19 @@ impl Catalogue {
     /// A version now wins its slot.
     pub(crate) fn put(&self, slot: Slot, version: &SignedVersion, lapsed: bool) {
         let header = version.header();
-        if header.audience != Audience::Public || !header.kind.is_content() {
+        if !header.kind.is_content() {
             return;
         }
+        let state = match (version.is_withdrawal(), lapsed) {
+            (true, _) => State::Withdrawn,
+            (false, true) => State::Lapsed,
+            (false, false) => State::Live,
+        };
         let mut listing = self.write();
+        listing.set_state(slot, Some(state));
+        if header.audience != Audience::Public {
+            return;
+        }
         listing.remove(&slot);
         if version.is_withdrawal() || lapsed {
             listing.gone.insert(header.record, header.kind);
@@ -83,6 +134,7 @@ impl Catalogue {
     /// The lease of a slot's record ran out.
     pub(crate) fn lapse(&self, slot: &Slot) {
         let mut listing = self.write();
+        listing.set_state(*slot, Some(State::Lapsed));
         if let Some((kind, record)) = listing.records.get(slot).copied() {
             listing.gone.insert(record, kind);
         }
@@ -91,7 +143,19 @@ impl Catalogue {
 
     /// Nothing is kept of a slot any more.
     pub(crate) fn forget(&self, slot: &Slot) {
-        self.write().remove(slot);
+        let mut listing = self.write();
+        listing.set_state(*slot, None);
+        listing.remove(slot);
+    }
+
+    /// How many records of an audience are live, withdrawn and lapsed.
+    pub(crate) fn counts(&self, audience: Audience) -> Counts {
+        self.read().counts[usize::from(audience.number())]
+    }
+
+    /// The slot of a live public record.
+    pub(crate) fn slot(&self, record: &RecordId) -> Option<Slot> {
+        self.read().slot(record)
     }
 
     /// Names that outputs show: of publishers, by card, and of the network.

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::store::{Durability, Operation, Store, StoreReader};
 use crate::verifier::Verifier;
 
+pub(crate) use restoring::RestoreError;
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
 pub(crate) use links::{LinkQueue, QUEUE_FRAMES_MAX};
 use links::Links;
