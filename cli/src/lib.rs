@@ -1,4 +1,20 @@
 //! The admin's side of Fingerpost: keys, signing and import. Asks its node over gRPC.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`args`], [`commands`] | the command tree and what each command does |
+//! | [`keys`], [`recovery`], [`identity`] | private keys, the words on paper, the organisation of a home |
+//! | [`client`] | the connection to the node |
+//! | [`failure`], [`output`], [`progress`] | what people and scripts read |
+
+pub mod client;
+pub mod failure;
+pub mod identity;
+pub mod keys;
+pub mod output;
+pub mod progress;
+pub mod recovery;
+pub mod settings;
 
 /// Generated gRPC client stubs of the Admin service.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
