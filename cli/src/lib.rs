@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`args`], [`commands`] | the command tree and what each command does |
+//! | [`publish`] | decides what to sign, signs it, hands it in; usable without a terminal |
 //! | [`keys`], [`recovery`], [`identity`] | private keys, the words on paper, the organisation of a home |
 //! | [`client`] | the connection to the node |
 //! | [`failure`], [`output`], [`progress`] | what people and scripts read |
@@ -13,6 +14,7 @@ pub mod identity;
 pub mod keys;
 pub mod output;
 pub mod progress;
+pub mod publish;
 pub mod recovery;
 pub mod settings;
 
