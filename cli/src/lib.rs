@@ -18,6 +18,8 @@ pub mod publish;
 pub mod recovery;
 pub mod settings;
 
+pub mod import;
+
 /// Generated gRPC client stubs of the Admin service.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 pub mod rpc {
