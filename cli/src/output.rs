@@ -4,6 +4,7 @@
 //! object with a `schema` name and version; notes never mix with it. Documented: `cli/README.md`, "Output".
 
 pub mod escape;
+pub mod fields;
 pub mod moment;
 
 use std::io::{self, IsTerminal, Write};
@@ -59,6 +60,11 @@ impl Printer {
             return Ok(());
         }
         write_result(&format!("{}\n", shown_block(text)))
+    }
+
+    /// Prints a text of ours as it is, whatever the format: a template, a script.
+    pub fn raw(&self, text: &str) -> Result<(), Failure> {
+        write_result(text)
     }
 
     /// Prints an object as the result; nothing in table format.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 /// `text` for one line: line breaks become `\n`, other dangerous characters `\u{…}`.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    escape(text, |character| is_dangerous(character))
+    escape(text, is_dangerous)
 }
 
 /// `text` for several lines: keeps line breaks, escapes the rest.
