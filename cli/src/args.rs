@@ -63,14 +63,23 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
-    /// Folder with your keys and card [default: ~/.fingerpost]
-    #[arg(long, global = true, env = HOME_VARIABLE, value_name = "DIR", help_heading = "Everywhere")]
+    /// Folder with your keys and card [env: FINGERPOST_HOME] [default: ~/.fingerpost]
+    #[arg(long, global = true, env = HOME_VARIABLE, hide_env = true, value_name = "DIR", help_heading = "Everywhere")]
     pub home: Option<PathBuf>,
     /// Socket of the node to talk to [default: `node` in admin.toml, else admin.sock in the home]
     #[arg(long, global = true, value_name = "SOCKET", help_heading = "Everywhere")]
     pub node: Option<PathBuf>,
-    /// How results are written; json is stable and documented
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Everywhere")]
+    /// How results are written: table, or json, which is stable and documented
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        help_heading = "Everywhere"
+    )]
     pub output: Format,
     /// Never ask; fail and name the option that answers instead
     #[arg(long, global = true, help_heading = "Everywhere")]
@@ -78,13 +87,14 @@ pub struct Global {
     /// Answer yes to every question
     #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub yes: bool,
-    /// When to use colour (also: NO_COLOR=1)
+    /// When to use colour: auto or never (also: NO_COLOR=1)
     #[arg(
         long,
         global = true,
         value_enum,
         default_value_t,
         alias = "colour",
+        hide_possible_values = true,
         value_name = "WHEN",
         help_heading = "Everywhere"
     )]
@@ -417,6 +427,17 @@ mod tests {
         }
         for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "network") {
             assert!(command.get_before_help().is_some(), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_readme_documents_every_command_and_exit_code() {
+        let readme = include_str!("../README.md");
+        for exit in Exit::ALL {
+            assert!(readme.contains(&format!("| {} | `{}` |", exit.code(), exit.name())), "{exit:?}");
+        }
+        for command in Cli::command().get_subcommands() {
+            assert!(readme.contains(&format!("### {}", command.get_name())), "{}", command.get_name());
         }
     }
 

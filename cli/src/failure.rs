@@ -151,7 +151,10 @@ impl From<tonic::Status> for Failure {
     /// What the node answered, sorted by whose turn it is.
     fn from(status: tonic::Status) -> Failure {
         use tonic::Code;
+        // A status that this side made because the connection broke has a source; one that the node sent has none.
+        let is_connection = status.source().is_some();
         let (exit, message) = match status.code() {
+            _ if is_connection => (Exit::NodeUnreachable, "the node stopped answering"),
             Code::Unavailable | Code::DeadlineExceeded => (Exit::NodeUnreachable, "the node stopped answering"),
             Code::PermissionDenied | Code::Unauthenticated => {
                 (Exit::Permission, "the node did not let this account in")
@@ -215,5 +218,7 @@ mod tests {
         assert_eq!(exit(tonic::Code::FailedPrecondition), Exit::Refused);
         assert_eq!(exit(tonic::Code::InvalidArgument), Exit::Invalid);
         assert_eq!(exit(tonic::Code::Internal), Exit::Invalid);
+        let broken = tonic::Status::from_error(Box::new(std::io::Error::other("connection reset")));
+        assert_eq!(Failure::from(broken).exit(), Exit::NodeUnreachable);
     }
 }

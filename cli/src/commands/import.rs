@@ -28,8 +28,8 @@ const WIDTH: u16 = 140;
 pub(super) async fn run(session: &Session, args: ImportArgs) -> Result<Exit, Failure> {
     let signing = match signing(session).await {
         Ok(signing) => signing,
-        // Without a node a check can still tell what is wrong with the files.
-        Err(failure) if args.check && failure.exit() == Exit::NodeUnreachable => {
+        // Without a node or a network a check can still tell what is wrong with the files.
+        Err(failure) if args.check && matches!(failure.exit(), Exit::NodeUnreachable | Exit::Refused) => {
             let import = read(&args, load_card(&session.home)?.1.org, None)?;
             show_problems(session, &args, &import)?;
             return Err(failure);
@@ -153,7 +153,12 @@ fn check(session: &Session, plan: &Plan, files: Value, rows_rejected: u64) -> Re
     if plan.changes.is_empty() && plan.problems.is_empty() && rows_rejected == 0 {
         return Ok(Exit::Done);
     }
-    session.printer.next("correct what is named above, then run it again without --check");
+    let is_clean = plan.problems.is_empty() && rows_rejected == 0;
+    session.printer.next(if is_clean {
+        "run it again without --check"
+    } else {
+        "correct what is named above; without --check the other rows are published"
+    });
     Ok(Exit::Invalid)
 }
 

@@ -4,7 +4,7 @@ use fingerpost_proto::id::OrgId;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
-use crate::output::moment::{now_ms, relative, rfc3339};
+use crate::output::moment::{difference, now_ms, relative, rfc3339};
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
@@ -51,7 +51,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
                 if peer.reason.is_empty() { peer.state.clone() } else { format!("{}: {}", peer.state, peer.reason) },
                 if is_linked { yes(peer.in_sync, "in sync", "catching up") } else { "-".to_owned() },
                 if peer.last_seen_ms == 0 { "never".to_owned() } else { relative(peer.last_seen_ms, now) },
-                if is_linked { format!("{:+.1} s", peer.clock_ahead_ms as f64 / 1_000.0) } else { "-".to_owned() },
+                if is_linked { difference(peer.clock_ahead_ms) } else { "-".to_owned() },
                 if is_linked { format!("{:.1} ms", peer.round_trip_us as f64 / 1_000.0) } else { "-".to_owned() },
                 peer.address.clone(),
             ]

@@ -78,8 +78,8 @@ fn fields_hex(bytes: &[u8]) -> String {
 
 fn print(session: &Session, record: &Record, now: u64) -> Result<(), Failure> {
     let header = record.version.header();
-    let body = fields::json(record.kind(), record.version.body()).filter(|_| !record.version.is_withdrawal());
-    let role = body.as_ref().and_then(|body| body["role"].as_str()).unwrap_or("not stated").to_owned();
+    let body = fields::json(record.kind(), record.version.body());
+    let role = body.as_ref().and_then(|body| body["role"].as_str()).unwrap_or("role not stated").to_owned();
     let publisher = if record.publisher_name.is_empty() { "unknown" } else { &record.publisher_name };
     let mut lines = vec![
         format!("Record        {}", header.record),
@@ -97,9 +97,11 @@ fn print(session: &Session, record: &Record, now: u64) -> Result<(), Failure> {
         count(record.held_by as usize, "peer")
     ));
     lines.iter().try_for_each(|line| session.printer.line(line))?;
-    let Some(body) = body else { return Ok(()) };
+    if record.version.is_withdrawal() {
+        return Ok(());
+    }
     session.printer.line("")?;
-    for (path, text) in fields::lines(&body) {
+    for (path, text) in fields::lines(record.kind(), record.version.body()) {
         // Texts keep their line breaks; the indent keeps them apart from lines of ours.
         let text = shown_block(&text).replace('\n', "\n    ");
         let text = if path == "modified_ms" { date_time(text.parse().unwrap_or(0)) } else { text };

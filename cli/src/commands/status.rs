@@ -12,7 +12,7 @@ use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
 use crate::identity::load_card;
 use crate::output::escape::shown;
-use crate::output::moment::{bytes, count, now_ms, rfc3339, span};
+use crate::output::moment::{bytes, count, difference, now_ms, rfc3339, span};
 use crate::publish::CLOCK_DIFFERENCE_MS_MAX;
 use crate::session::Session;
 
@@ -83,6 +83,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     let by_audience: Vec<String> =
         status.sets.iter().map(|set| format!("{} {}", set.live, audience(set.audience))).collect();
     let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { shown(text).into_owned() };
+    let from_here = i64::try_from(i128::from(status.clock_ms) - i128::from(now)).unwrap_or(i64::MAX);
     let lines = [
         format!("Node          {health}, {}, protocol level {level}, up {up}", shown(&status.software)),
         format!("Network       {network_line}"),
@@ -95,9 +96,9 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
         ),
         format!("Yours         {}", own.line()),
         format!(
-            "Clock         {:+.1} s from this machine, peers {:+.1} s from the node",
-            (status.clock_ms as f64 - now as f64) / 1_000.0,
-            status.clock_ahead_ms as f64 / 1_000.0
+            "Clock         {} from this machine, peers {} from the node",
+            difference(from_here),
+            difference(status.clock_ahead_ms)
         ),
         format!("Disk          {} used, {} free", bytes(status.disk_bytes), bytes(status.disk_free_bytes)),
         format!("Held back     {}", count(usize::try_from(status.quarantined).unwrap_or(usize::MAX), "version")),

@@ -17,10 +17,13 @@ pub fn json(kind: Kind, body: &[u8]) -> Option<Json> {
     decode(kind, body).map(|message| message_json(&message))
 }
 
-/// One line for each stated value, as (path, text); `phones[1].number` is the second phone's number.
-pub fn lines(body: &Json) -> Vec<(String, String)> {
+/// One line for each stated value, as (path, text), in the order of the schema; `phones[1].number` is the second phone's
+/// number. Empty when the bytes are not a message of this kind.
+pub fn lines(kind: Kind, body: &[u8]) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    collect(String::new(), body, &mut lines);
+    if let Some(message) = decode(kind, body) {
+        collect_message("", &message, &mut lines);
+    }
     lines
 }
 
@@ -43,12 +46,16 @@ fn decode(kind: Kind, body: &[u8]) -> Option<DynamicMessage> {
     DynamicMessage::decode(descriptor, body).ok()
 }
 
-fn message_json(message: &DynamicMessage) -> Json {
+/// The stated fields in the order of their numbers.
+fn stated(message: &DynamicMessage) -> Vec<(FieldDescriptor, &Value)> {
     let mut fields: Vec<(FieldDescriptor, &Value)> = message.fields().collect();
     fields.sort_by_key(|(field, _)| field.number());
-    Json::Object(
-        fields.into_iter().map(|(field, value)| (field.name().to_owned(), value_json(&field, value))).collect(),
-    )
+    fields
+}
+
+fn message_json(message: &DynamicMessage) -> Json {
+    let fields = stated(message).into_iter();
+    Json::Object(fields.map(|(field, value)| (field.name().to_owned(), value_json(&field, value))).collect())
 }
 
 fn value_json(field: &FieldDescriptor, value: &Value) -> Json {
@@ -94,21 +101,25 @@ fn enum_text(descriptor: &EnumDescriptor, number: i32) -> String {
     value.name().strip_prefix(&prefix).unwrap_or(value.name()).to_lowercase()
 }
 
-fn collect(path: String, value: &Json, lines: &mut Vec<(String, String)>) {
+fn collect_message(path: &str, message: &DynamicMessage, lines: &mut Vec<(String, String)>) {
+    let dot = if path.is_empty() { "" } else { "." };
+    for (field, value) in stated(message) {
+        collect(format!("{path}{dot}{}", field.name()), &field, value, lines);
+    }
+}
+
+fn collect(path: String, field: &FieldDescriptor, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
-        Json::Object(fields) => {
-            for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                collect(path, value, lines);
-            }
-        }
-        Json::Array(values) => {
+        Value::Message(message) => collect_message(&path, message, lines),
+        Value::List(values) => {
             for (at, value) in values.iter().enumerate() {
-                collect(format!("{path}[{at}]"), value, lines);
+                collect(format!("{path}[{at}]"), field, value, lines);
             }
         }
-        Json::String(text) => lines.push((path, text.clone())),
-        other => lines.push((path, other.to_string())),
+        value => match value_json(field, value) {
+            Json::String(text) => lines.push((path, text)),
+            other => lines.push((path, other.to_string())),
+        },
     }
 }
 
@@ -131,15 +142,16 @@ mod tests {
             minimum_age: Some(0),
             ..Default::default()
         };
-        let json = json(Kind::SERVICE, &body.encode_to_vec()).unwrap();
+        let bytes = body.encode_to_vec();
+        let json = json(Kind::SERVICE, &bytes).unwrap();
         assert_eq!(json["local_id"], "drop-in");
         assert_eq!(json["role"], "owner");
         assert_eq!(json["status"], "temporarily_closed");
         assert_eq!(json["organisation"], "01010101-0101-0101-0101-010101010101");
         assert_eq!(json["minimum_age"], 0, "a stated zero is not the same as nothing");
         assert!(json.get("maximum_age").is_none());
-        let lines = lines(&json);
-        assert!(lines.contains(&("phones[0].number".to_owned(), "0115 496 0123".to_owned())), "{lines:?}");
+        let paths: Vec<String> = lines(Kind::SERVICE, &bytes).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["local_id", "role", "organisation", "status", "minimum_age", "phones[0].number"]);
     }
 
     #[test]

@@ -55,6 +55,14 @@ pub fn relative(ms: UnixMillis, now: UnixMillis) -> String {
     if ms > now { format!("in {}", span(ms - now)) } else { format!("{} ago", span(now - ms)) }
 }
 
+/// A difference of two clocks: `+1.2 s`, `-0.4 s`, `0.0 s`.
+pub fn difference(ms: i64) -> String {
+    match ms as f64 / 1_000.0 {
+        small if small.abs() < 0.05 => "0.0 s".to_owned(),
+        seconds => format!("{seconds:+.1} s"),
+    }
+}
+
 /// A size in bytes in one unit: `812 B`, `3.4 KiB`, `61.0 MiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -95,6 +103,13 @@ mod tests {
         assert_eq!(date_time(0), "-");
         assert_eq!(rfc3339(u64::MAX), None);
         assert_eq!(rfc3339(1_790_000_000_000).as_deref(), Some("2026-09-21T14:13:20Z"));
+    }
+
+    #[test]
+    fn a_difference_of_clocks_has_a_sign_unless_it_is_nothing() {
+        assert_eq!(difference(-49), "0.0 s");
+        assert_eq!(difference(1_250), "+1.2 s");
+        assert_eq!(difference(-400), "-0.4 s");
     }
 
     #[test]
