@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(schemas, ["../proto/schema"])?;
     tonic_prost_build::configure()
         .build_transport(false)
+        .extern_path(".fingerpost.v1.Frame", "crate::link::RawFrame")
         .extern_path(".fingerpost.v1", "::fingerpost_proto::v1")
         .compile_fds(descriptors)?;
     Ok(())

@@ -19,8 +19,11 @@ pub mod key;
 pub mod kind;
 pub mod limits;
 pub mod network;
+pub mod node;
 pub mod order;
 pub mod record;
+pub mod set;
+pub mod sync;
 pub mod time;
 pub mod version;
 

@@ -162,10 +162,12 @@ impl SignedVersion {
         device.verify(Domain::Version, &self.envelope[SIGNATURE_BYTES..], self.signature())
     }
 
-    /// Checks the signature and gives the version as proof that it holds.
-    pub fn verify(self, device: &PublicKey) -> Result<VerifiedVersion, BadSignature> {
-        self.check_signature(device)?;
-        Ok(VerifiedVersion(self))
+    /// Checks the signature: gives proof that it holds, or the version back.
+    pub fn verify(self, device: &PublicKey) -> Result<VerifiedVersion, SignedVersion> {
+        match self.check_signature(device) {
+            Ok(()) => Ok(VerifiedVersion(self)),
+            Err(BadSignature) => Err(self),
+        }
     }
 }
 

@@ -1,0 +1,314 @@
+//! The node: decides what is accepted, kept, sent and asked for.
+//!
+//! Pure. In: [`Input`]s with the time. Out: [`Output`]s, performed in order.
+//! Always: the sets list exactly the versions handed out as [`Operation::Put`] and not since forgotten; only verified
+//! versions of organisations with standing are in them; a version is persisted before anything that relies on it.
+//! Spec: `spec/06-link.md`, `spec/07-sync.md`. Tested: `node/tests.rs`, the simulator in `tests/simulation`.
+
+mod deadlines;
+mod frame;
+mod input;
+mod intake;
+mod link;
+mod output;
+mod peering;
+mod quarantine;
+mod reject;
+mod tick;
+mod trust;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use frame::{Breach, read_frame, versions_frames, write_frame};
+pub use input::{Input, Peer};
+pub use output::{Notice, Operation, Outcome, Output};
+pub use reject::Reject;
+
+use crate::id::{NetworkId, OrgId, Vid};
+use crate::kind::Audience;
+use crate::network::card::OrgCard;
+use crate::network::charter::Charter;
+use crate::network::members::{Standing, Standings};
+use crate::network::statement::Statement;
+use crate::set::{Entry, Index, SetKey, Slot};
+use crate::time::{Hlc, UnixHour, UnixMillis};
+use crate::version::{SignedVersion, forget_at};
+use deadlines::{Deadlines, Due};
+use intake::PendingSource;
+use link::Link;
+use quarantine::Quarantine;
+use trust::Trust;
+
+/// Versions published here whose spread is followed.
+const SPREAD_FOLLOWED_MAX: usize = 10_000;
+
+/// One node of one network.
+#[derive(Debug)]
+pub struct Node {
+    trust: Trust,
+    sets: [Index; 2],
+    devices: DeviceTable,
+    links: BTreeMap<Peer, Link>,
+    quarantine: Quarantine,
+    deadlines: Deadlines,
+    pending: BTreeMap<u64, PendingSource>,
+    next_ticket: u64,
+    hlc_max: Hlc,
+    /// Which peers are known to hold a version that was published here, oldest first.
+    spread: BTreeMap<Vid, Vec<Peer>>,
+    spread_order: std::collections::VecDeque<Vid>,
+    random: u64,
+    compare_next_at: UnixMillis,
+    read_only: Option<String>,
+}
+
+/// Publishers' devices by number, so that an index entry needs four bytes for one.
+#[derive(Debug, Default)]
+struct DeviceTable {
+    devices: Vec<(OrgId, [u8; 32])>,
+    numbers: HashMap<(OrgId, [u8; 32]), u32>,
+}
+
+impl DeviceTable {
+    fn number(&mut self, org: OrgId, device: [u8; 32]) -> u32 {
+        *self.numbers.entry((org, device)).or_insert_with(|| {
+            self.devices.push((org, device));
+            (self.devices.len() - 1) as u32
+        })
+    }
+
+    fn device(&self, number: u32) -> &(OrgId, [u8; 32]) {
+        &self.devices[number as usize]
+    }
+}
+
+/// State of one link, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// The other node.
+    pub peer: Peer,
+    /// Whose node it is, when known.
+    pub org: Option<OrgId>,
+    /// True when this node dialled.
+    pub outbound: bool,
+    /// Since when.
+    pub connected_at: UnixMillis,
+    /// When the last frame came.
+    pub last_seen: UnixMillis,
+    /// Its clock minus ours, milliseconds, once known.
+    pub clock_ahead_ms: Option<i64>,
+    /// Round trip of the last ping, milliseconds.
+    pub round_trip_ms: Option<u64>,
+    /// Both sets were equal at the last comparison.
+    pub in_sync: bool,
+    /// Versions that came over it.
+    pub received_versions: u64,
+    /// Versions that went over it.
+    pub sent_versions: u64,
+}
+
+impl Node {
+    /// A node with empty sets. `seed` chooses the jitter of its periodic work and the first ticket, and nothing else.
+    pub fn new(charter: Charter, seed: u64) -> Node {
+        Node {
+            trust: Trust::new(charter),
+            sets: [Index::new(), Index::new()],
+            devices: DeviceTable::default(),
+            links: BTreeMap::new(),
+            quarantine: Quarantine::default(),
+            deadlines: Deadlines::default(),
+            pending: BTreeMap::new(),
+            next_ticket: seed,
+            hlc_max: Hlc(0),
+            spread: BTreeMap::new(),
+            spread_order: std::collections::VecDeque::new(),
+            random: seed,
+            compare_next_at: 0,
+            read_only: None,
+        }
+    }
+
+    /// Takes in a version from the own store, checked when it was first accepted. Call for every row in slot order, public
+    /// set first, then [`Node::restored`].
+    pub fn restore(&mut self, version: SignedVersion, lapsed: bool) {
+        let slot = Slot::of(version.header());
+        self.enter(slot, &version, lapsed);
+        if !version.header().kind.is_content() {
+            if let Ok(statement) = Statement::read(&version) {
+                self.trust.learn(version, statement, true);
+            }
+        }
+    }
+
+    /// Ends restoring: evaluates who is a member. Returns what no longer belongs into the sets.
+    pub fn restored(&mut self) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        self.settle(&mut outputs);
+        outputs
+    }
+
+    /// Handles one input. `now` is this node's wall clock; it may leap.
+    pub fn handle(&mut self, now: UnixMillis, input: Input) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match input {
+            Input::Connected { peer, outbound } => self.on_connected(now, peer, outbound, &mut outputs),
+            Input::Disconnected { peer } => drop(self.links.remove(&peer)),
+            Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
+            Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
+            Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
+            Input::Lost { slot } => self.on_lost(now, slot),
+            Input::Tick => self.on_tick(now, &mut outputs),
+        }
+        outputs
+    }
+
+    /// Refuses all versions from now on with this reason, or takes them again with `None`.
+    pub fn set_read_only(&mut self, reason: Option<String>) {
+        self.read_only = reason;
+    }
+
+    /// Why versions are refused, if they are.
+    pub fn read_only(&self) -> Option<&str> {
+        self.read_only.as_deref()
+    }
+
+    /// The network.
+    pub fn network(&self) -> NetworkId {
+        self.trust.charter().network
+    }
+
+    /// The charter.
+    pub fn charter(&self) -> &Charter {
+        self.trust.charter()
+    }
+
+    /// The set of an audience.
+    pub fn set(&self, audience: Audience) -> &Index {
+        &self.sets[usize::from(audience.number())]
+    }
+
+    /// Who wins a slot: publisher and entry.
+    pub fn winner(&self, slot: &Slot) -> Option<(OrgId, &Entry)> {
+        let entry = self.set(slot.audience).get(&slot.key)?;
+        Some((self.devices.device(entry.device).0, entry))
+    }
+
+    /// Standing of an organisation.
+    pub fn standing(&self, org: &OrgId) -> Standing {
+        self.trust.standing(org)
+    }
+
+    /// Standing of all organisations that have one.
+    pub fn standings(&self) -> &Standings {
+        self.trust.standings()
+    }
+
+    /// Card of an organisation.
+    pub fn card(&self, org: &OrgId) -> Option<&OrgCard> {
+        self.trust.card(org)
+    }
+
+    /// Transport keys of members' nodes with their organisation and endpoints.
+    pub fn member_nodes(&self) -> impl Iterator<Item = (Peer, OrgId, &[String])> {
+        let members = self.trust.cards().filter(|card| self.standing(&card.org) == Standing::Member);
+        members.flat_map(|card| card.node_keys().map(|key| (key, card.org, card.endpoints.as_slice())))
+    }
+
+    /// Newest clock of any accepted version.
+    pub fn hlc_max(&self) -> Hlc {
+        self.hlc_max
+    }
+
+    /// Versions that are set aside.
+    pub fn quarantined(&self) -> usize {
+        self.quarantine.len()
+    }
+
+    /// Links, by peer.
+    pub fn links(&self) -> impl Iterator<Item = LinkState> + '_ {
+        self.links.iter().map(|(peer, link)| LinkState {
+            peer: *peer,
+            org: link.org,
+            outbound: link.outbound,
+            connected_at: link.connected_at,
+            last_seen: link.last_seen,
+            clock_ahead_ms: link.clock_ahead_ms,
+            round_trip_ms: link.round_trip_ms,
+            in_sync: link.in_sync == [true; 2],
+            received_versions: link.received_versions,
+            sent_versions: link.sent_versions,
+        })
+    }
+
+    /// Median of the peers' clocks minus this node's, milliseconds; `None` without a greeted link.
+    pub fn clock_ahead_ms(&self) -> Option<i64> {
+        let mut offsets: Vec<i64> = self.links.values().filter_map(|link| link.clock_ahead_ms).collect();
+        offsets.sort_unstable();
+        offsets.get(offsets.len() / 2).copied()
+    }
+
+    /// Number of peers known to hold a version that was published here.
+    pub fn held_by(&self, vid: &Vid) -> usize {
+        self.spread.get(vid).map_or(0, Vec::len)
+    }
+
+    /// Puts a version into its set and notes its deadlines. Returns the entry that it replaces.
+    fn enter(&mut self, slot: Slot, version: &SignedVersion, lapsed: bool) -> Option<Entry> {
+        let header = version.header();
+        let entry =
+            Entry { vid: version.vid(), hlc: header.hlc, device: self.devices.number(header.org, header.device) };
+        let replaced = self.set_mut(slot.audience).insert(slot.key, entry);
+        self.hlc_max = self.hlc_max.max(header.hlc);
+        if header.kind.is_content() {
+            if !version.is_withdrawal() && !lapsed {
+                self.deadlines.add(header.lease_until, slot, entry.vid, Due::Lapse);
+            }
+            self.deadlines.add(UnixHour::containing(forget_at(header.hlc)), slot, entry.vid, Due::Forget);
+        }
+        replaced
+    }
+
+    /// Takes out of the sets whatever of this organisation's has these classes of keys.
+    fn expel(&mut self, org: &OrgId, is_content: bool, operations: &mut Vec<Operation>) {
+        let first = SetKey::first_of(is_content, org);
+        for audience in Audience::ALL {
+            let own = |(key, entry): &(&SetKey, &Entry)| {
+                key.0[..8] == first.0[..8] && self.devices.device(entry.device).0 == *org
+            };
+            let prefix = |(key, _): &(&SetKey, &Entry)| key.0[..8] == first.0[..8];
+            let keys: Vec<SetKey> =
+                self.set(audience).range(&first, None).take_while(prefix).filter(own).map(|(key, _)| *key).collect();
+            for key in keys {
+                self.set_mut(audience).remove(&key);
+                operations.push(Operation::Forget { slot: Slot { audience, key } });
+            }
+        }
+    }
+
+    fn set_mut(&mut self, audience: Audience) -> &mut Index {
+        &mut self.sets[usize::from(audience.number())]
+    }
+
+    /// A number below `bound`, from the seed (splitmix64).
+    fn random_below(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.random;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (value ^ (value >> 31)) % bound.max(1)
+    }
+
+    fn follow_spread(&mut self, vid: Vid) {
+        if self.spread.insert(vid, Vec::new()).is_none() {
+            self.spread_order.push_back(vid);
+        }
+        if self.spread_order.len() > SPREAD_FOLLOWED_MAX {
+            if let Some(oldest) = self.spread_order.pop_front() {
+                self.spread.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What happens to a node.
+
+use crate::key::PublicKey;
+use crate::set::Slot;
+use crate::version::{SignedVersion, VerifiedVersion};
+
+/// A peer is named by its node key: two links to one node never exist at a time.
+pub type Peer = PublicKey;
+
+/// A cause, handed to [`Node::handle`](super::Node::handle).
+#[derive(Debug)]
+pub enum Input {
+    /// A link to a peer is up; the transport has proven its key.
+    Connected {
+        /// The other node.
+        peer: Peer,
+        /// True when this node dialled, on purpose and with the key pinned.
+        outbound: bool,
+    },
+    /// The link is down. Nothing more will arrive from it.
+    Disconnected {
+        /// The other node.
+        peer: Peer,
+    },
+    /// A frame arrived. Its bytes are untrusted.
+    Received {
+        /// Who sent it.
+        peer: Peer,
+        /// Serialised `Frame`, at most [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX).
+        frame: Vec<u8>,
+    },
+    /// An admin, or a joining organisation, hands in signed versions.
+    Published {
+        /// Names the answer, [`Output::Published`](super::Output::Published).
+        ticket: u64,
+        /// Envelopes; untrusted.
+        envelopes: Vec<Vec<u8>>,
+    },
+    /// Signatures asked for by [`Output::Verify`](super::Output::Verify) were checked.
+    Verified {
+        /// The request's ticket.
+        ticket: u64,
+        /// In the order of the request.
+        versions: Vec<Result<VerifiedVersion, SignedVersion>>,
+    },
+    /// The store no longer has this slot, or its bytes are damaged: forget it here, so that a peer sends it again.
+    Lost {
+        /// The slot.
+        slot: Slot,
+    },
+    /// About a second has passed.
+    Tick,
+}

@@ -1,0 +1,519 @@
+//! How versions come in, whoever brings them: checks, signatures, order, standing.
+//!
+//! The order of checks is the order of `spec/04-merge.md`, section 2.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::output::{Notice, Operation, Outcome, Output};
+use super::{Input, Node, Peer, Reject, trust};
+use crate::id::{OrgId, RecordId, Vid};
+use crate::key::PublicKey;
+use crate::kind::Kind;
+use crate::limits::CLOCK_AHEAD_MS_MAX;
+use crate::network::members::Standing;
+use crate::network::statement::Statement;
+use crate::order::{Precedence, is_concurrent};
+use crate::record;
+use crate::set::{SetKey, Slot};
+use crate::time::UnixMillis;
+use crate::version::{SignedVersion, VerifiedVersion};
+
+/// Versions no honest node would send that a link survives.
+const BREACHES_PER_LINK_MAX: u32 = 16;
+
+/// Who brings a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// A peer.
+    Peer(Peer),
+    /// An admin, or an organisation that joins here.
+    Admin,
+    /// The quarantine.
+    Quarantine,
+}
+
+/// Work that waits for signatures, and for whom.
+#[derive(Debug)]
+pub(super) enum PendingSource {
+    /// The frame's permit is given back when it is done.
+    Peer(Peer),
+    /// Outcomes known so far, and the positions of the others.
+    Admin {
+        ticket: u64,
+        outcomes: Vec<Option<Outcome>>,
+        positions: Vec<usize>,
+    },
+    Quarantine,
+}
+
+/// What the first checks of a batch leave.
+struct Examined {
+    /// By position; `None` where a signature is still to be checked or nothing is to be said.
+    outcomes: Vec<Option<Outcome>>,
+    /// With their positions.
+    verify: Vec<(usize, SignedVersion, PublicKey)>,
+    /// Keys of all that could be read.
+    keys: Vec<SetKey>,
+}
+
+/// Every envelope of an admin's request has an outcome by now; one that was only held back is a duplicate of it.
+fn settled(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Duplicate)).collect()
+}
+
+/// What one batch of versions leads to.
+#[derive(Debug, Default)]
+struct Batch {
+    operations: Vec<Operation>,
+    durable: bool,
+    /// Newly accepted versions with the peer that brought each.
+    accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
+    /// Versions that lost against ours: the peer is sent ours.
+    outdated: Vec<(Peer, Slot)>,
+    /// Pairs that a peer now knows us to hold.
+    acknowledged: Vec<(Peer, Slot, Vid)>,
+    notices: Vec<Notice>,
+    released: BTreeSet<OrgId>,
+}
+
+/// What the first checks say.
+enum Intake {
+    Outcome(Outcome),
+    /// Waits for its turn in the quarantine; no answer is due to a peer.
+    Held,
+    /// Only the signature is missing.
+    Verify(SignedVersion, PublicKey),
+}
+
+impl Node {
+    pub(super) fn on_published(
+        &mut self,
+        now: UnixMillis,
+        ticket: u64,
+        envelopes: Vec<Vec<u8>>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Examined { outcomes, verify, .. } = self.take_in(now, envelopes, Source::Admin, outputs);
+        if verify.is_empty() {
+            outputs.push(Output::Published { ticket, outcomes: settled(outcomes) });
+            return;
+        }
+        let positions = verify.iter().map(|(position, ..)| *position).collect();
+        self.request(PendingSource::Admin { ticket, outcomes, positions }, verify, outputs);
+    }
+
+    /// Takes in what a peer sent and returns the keys of what came. The frame's permit is given back when all is done.
+    pub(super) fn on_versions(
+        &mut self,
+        now: UnixMillis,
+        peer: Peer,
+        envelopes: Vec<Vec<u8>>,
+        outputs: &mut Vec<Output>,
+    ) -> Vec<SetKey> {
+        let Examined { verify, keys, .. } = self.take_in(now, envelopes, Source::Peer(peer), outputs);
+        if verify.is_empty() {
+            outputs.push(Output::Processed { peer });
+        } else {
+            self.request(PendingSource::Peer(peer), verify, outputs);
+        }
+        keys
+    }
+
+    /// Tries versions again that were set aside.
+    pub(super) fn retry(&mut self, now: UnixMillis, versions: Vec<SignedVersion>, outputs: &mut Vec<Output>) {
+        if versions.is_empty() {
+            return;
+        }
+        let envelopes = versions.into_iter().map(|version| version.envelope().to_vec()).collect();
+        let Examined { verify, .. } = self.take_in(now, envelopes, Source::Quarantine, outputs);
+        if !verify.is_empty() {
+            self.request(PendingSource::Quarantine, verify, outputs);
+        }
+    }
+
+    pub(super) fn on_verified(
+        &mut self,
+        now: UnixMillis,
+        ticket: u64,
+        versions: Vec<Result<VerifiedVersion, SignedVersion>>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Some(pending) = self.pending.remove(&ticket) else { return };
+        let source = match &pending {
+            PendingSource::Peer(peer) => Source::Peer(*peer),
+            PendingSource::Admin { .. } => Source::Admin,
+            PendingSource::Quarantine => Source::Quarantine,
+        };
+        let mut batch = Batch::default();
+        let mut results = Vec::with_capacity(versions.len());
+        for version in versions {
+            let outcome = match version {
+                Ok(version) => self.accept(source, version, &mut batch),
+                Err(version) => {
+                    let named = Some((version.header().org, version.header().record));
+                    self.refuse(source, named, Reject::BadSignature, &mut batch, outputs)
+                }
+            };
+            results.push(outcome);
+        }
+        self.finish(now, batch, outputs);
+        match pending {
+            PendingSource::Peer(peer) => outputs.push(Output::Processed { peer }),
+            PendingSource::Quarantine => {}
+            PendingSource::Admin { ticket, mut outcomes, positions } => {
+                for (position, outcome) in positions.into_iter().zip(results) {
+                    outcomes[position] = Some(outcome);
+                }
+                outputs.push(Output::Published { ticket, outcomes: settled(outcomes) });
+            }
+        }
+    }
+
+    /// First checks of a batch. Cards and statements are settled at once, cards first, whatever order they came in;
+    /// content whose signature is still to be checked is returned with its position.
+    fn take_in(
+        &mut self,
+        now: UnixMillis,
+        envelopes: Vec<Vec<u8>>,
+        source: Source,
+        outputs: &mut Vec<Output>,
+    ) -> Examined {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; envelopes.len()];
+        let mut batch = Batch::default();
+        let mut read = Vec::with_capacity(envelopes.len());
+        for (position, envelope) in envelopes.into_iter().enumerate() {
+            match SignedVersion::read(envelope) {
+                Ok(version) => read.push((position, version)),
+                Err(error) => {
+                    outcomes[position] = Some(self.refuse(source, None, error.into(), &mut batch, outputs));
+                }
+            }
+        }
+        let keys = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
+        read.sort_by_key(|(_, version)| match version.header().kind {
+            Kind::CARD => 0,
+            kind if !kind.is_content() => 1,
+            _ => 2,
+        });
+        let content = read.split_off(read.partition_point(|(_, version)| !version.header().kind.is_content()));
+        let mut learnt = Vec::new();
+        for (position, version) in read {
+            let (header, vid) = (*version.header(), version.vid());
+            match self.examine_statement(now, source, version, &mut batch) {
+                Ok(None) => learnt.push((position, header, vid)),
+                Ok(known) => outcomes[position] = known,
+                Err(reject) => {
+                    let named = Some((header.org, header.record));
+                    outcomes[position] = Some(self.refuse(source, named, reject, &mut batch, outputs));
+                }
+            }
+        }
+        self.settle_into(source, &mut batch);
+        for (position, header, vid) in learnt {
+            let winner = self.winner(&Slot::of(&header)).map(|(_, entry)| entry.vid);
+            outcomes[position] = Some(if winner == Some(vid) {
+                Outcome::Published { concurrent: false }
+            } else {
+                // Remembered outside the set until its organisation gets standing.
+                Outcome::Rejected(Reject::NotAMember { org: header.org })
+            });
+        }
+        let mut verify = Vec::new();
+        for (position, version) in content {
+            let named = Some((version.header().org, version.header().record));
+            match self.examine_content(now, source, version, &mut batch) {
+                Ok(Intake::Outcome(outcome)) => outcomes[position] = Some(outcome),
+                Ok(Intake::Held) => {}
+                Ok(Intake::Verify(version, key)) => verify.push((position, version, key)),
+                Err(reject) => {
+                    outcomes[position] = Some(self.refuse(source, named, reject, &mut batch, outputs));
+                }
+            }
+        }
+        self.finish(now, batch, outputs);
+        Examined { outcomes, verify, keys }
+    }
+
+    fn request(
+        &mut self,
+        source: PendingSource,
+        verify: Vec<(usize, SignedVersion, PublicKey)>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let ticket = self.next_ticket;
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        self.pending.insert(ticket, source);
+        let versions = verify.into_iter().map(|(_, version, key)| (version, key)).collect();
+        outputs.push(Output::Verify { ticket, versions });
+    }
+
+    /// Checks that are the same for every version.
+    fn examine(&self, version: &SignedVersion) -> Result<(), Reject> {
+        let header = version.header();
+        if header.network != self.network() {
+            return Err(Reject::WrongNetwork { found: header.network, expected: self.network() });
+        }
+        match &self.read_only {
+            Some(reason) => Err(Reject::ReadOnly { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Learns a card or statement (`None`), or tells that it is no news.
+    fn examine_statement(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: SignedVersion,
+        batch: &mut Batch,
+    ) -> Result<Option<Outcome>, Reject> {
+        self.examine(&version)?;
+        let header = *version.header();
+        let precedence = Precedence::of(&version);
+        let known = self.trust.precedence(&header.org, &header.record);
+        if let Some(known) = known.filter(|known| *known >= precedence) {
+            self.note_known(source, Slot::of(&header), known, &precedence, batch);
+            return Ok(Some(if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded }));
+        }
+        let statement = Statement::read(&version)?;
+        let key = if let Statement::Card(card) = &statement {
+            card.root_keys.iter().find(|key| *key.as_bytes() == header.device).copied()
+        } else if let Some(card) = self.trust.card(&header.org) {
+            card.publisher(&header.device, header.hlc).map(|device| device.key)
+        } else {
+            let is_held = self.quarantine.hold_for(header.org, version);
+            return Err(if is_held { Reject::UnknownOrganisation { org: header.org } } else { Reject::QuarantineFull });
+        };
+        let key = key.ok_or(Reject::UnknownDevice { org: header.org })?;
+        self.check_not_ahead(now, source, &version)?;
+        version.check_signature(&key).map_err(|_| Reject::BadSignature)?;
+        if matches!(statement, Statement::Card(_)) {
+            batch.released.insert(header.org);
+        }
+        self.trust.learn(version, statement, false);
+        Ok(None)
+    }
+
+    fn check_not_ahead(&mut self, now: UnixMillis, source: Source, version: &SignedVersion) -> Result<(), Reject> {
+        let ahead_ms = version.header().hlc.ms().saturating_sub(now);
+        if ahead_ms <= CLOCK_AHEAD_MS_MAX {
+            return Ok(());
+        }
+        if source != Source::Admin {
+            let due = version.header().hlc.ms() - CLOCK_AHEAD_MS_MAX;
+            self.quarantine.hold_until(due, version.clone());
+        }
+        Err(Reject::FromTheFuture { ahead_ms, max_ms: CLOCK_AHEAD_MS_MAX })
+    }
+
+    fn examine_content(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: SignedVersion,
+        batch: &mut Batch,
+    ) -> Result<Intake, Reject> {
+        self.examine(&version)?;
+        let header = *version.header();
+        let slot = Slot::of(&header);
+        let precedence = Precedence::of(&version);
+        if let Some(known) = self.known(&slot).filter(|known| *known >= precedence) {
+            self.note_known(source, slot, known, &precedence, batch);
+            let is_same = known.vid == precedence.vid;
+            return Ok(Intake::Outcome(if is_same { Outcome::Duplicate } else { Outcome::Superseded }));
+        }
+        if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
+            return Err(Reject::TooOld);
+        }
+        if !version.is_withdrawal() {
+            record::check(&header, version.body())?;
+        }
+        let Some(card) = self.trust.card(&header.org) else {
+            return self.wait_for(source, version, Reject::UnknownOrganisation { org: header.org });
+        };
+        let device = card.publisher(&header.device, header.hlc).map(|device| device.key);
+        let key = device.ok_or(Reject::UnknownDevice { org: header.org })?;
+        if self.trust.standing(&header.org) != Standing::Member {
+            return self.wait_for(source, version, Reject::NotAMember { org: header.org });
+        }
+        self.check_not_ahead(now, source, &version)?;
+        Ok(Intake::Verify(version, key))
+    }
+
+    /// A peer may know more of the publisher than we do yet: its version waits. An admin is told at once.
+    fn wait_for(&mut self, source: Source, version: SignedVersion, reject: Reject) -> Result<Intake, Reject> {
+        if source == Source::Admin {
+            return Err(reject);
+        }
+        self.quarantine.hold_for(version.header().org, version);
+        Ok(Intake::Held)
+    }
+
+    /// A version that is no news: acknowledges it, or sends the peer the newer one.
+    fn note_known(&mut self, source: Source, slot: Slot, known: Precedence, found: &Precedence, batch: &mut Batch) {
+        let Source::Peer(peer) = source else { return };
+        if known.vid == found.vid {
+            self.note_held(&found.vid, peer);
+            batch.acknowledged.push((peer, slot, found.vid));
+        } else if known > *found && self.set(slot.audience).get(&slot.key).is_some() {
+            batch.outdated.push((peer, slot));
+        }
+    }
+
+    /// A version whose signature holds: it wins its slot, or a newer one came in meanwhile.
+    fn accept(&mut self, source: Source, version: VerifiedVersion, batch: &mut Batch) -> Outcome {
+        let header = *version.header();
+        let slot = Slot::of(&header);
+        let known = self.known(&slot);
+        let precedence = Precedence::of(&version);
+        if let Some(known) = known.filter(|known| *known >= precedence) {
+            self.note_known(source, slot, known, &precedence, batch);
+            return if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded };
+        }
+        // Membership may have ended while the signature was being checked.
+        if self.trust.standing(&header.org) != Standing::Member {
+            return Outcome::Rejected(Reject::NotAMember { org: header.org });
+        }
+        if let Some(reason) = &self.read_only {
+            return Outcome::Rejected(Reject::ReadOnly { reason: reason.clone() });
+        }
+        let concurrent = known.is_some_and(|known| is_concurrent(&version, &known.vid));
+        if concurrent {
+            batch.notices.push(Notice::Concurrent { org: header.org, record: header.record, winner: version.vid() });
+        }
+        self.put(source, version.into_signed(), batch);
+        Outcome::Published { concurrent }
+    }
+
+    /// Precedence of the version that wins a slot.
+    fn known(&self, slot: &Slot) -> Option<Precedence> {
+        let entry = self.set(slot.audience).get(&slot.key)?;
+        Some(entry.precedence(self.devices.device(entry.device).1))
+    }
+
+    /// Enters a version into its set and notes what follows.
+    fn put(&mut self, source: Source, version: SignedVersion, batch: &mut Batch) {
+        let header = version.header();
+        let (slot, kind, vid) = (Slot::of(header), header.kind, version.vid());
+        self.enter(slot, &version, false);
+        let from = match source {
+            Source::Peer(peer) => Some(peer),
+            _ => None,
+        };
+        let own = source == Source::Admin;
+        batch.durable |= own;
+        if own {
+            self.follow_spread(vid);
+        }
+        if let Some(peer) = from {
+            batch.acknowledged.push((peer, slot, vid));
+        }
+        let envelope = version.envelope().to_vec();
+        batch.operations.push(Operation::Put { slot, kind, vid, envelope: envelope.clone(), own });
+        batch.accepted.push((from, slot, vid, envelope));
+    }
+
+    /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.
+    fn refuse(
+        &mut self,
+        source: Source,
+        record: Option<(OrgId, RecordId)>,
+        why: Reject,
+        batch: &mut Batch,
+        outputs: &mut Vec<Output>,
+    ) -> Outcome {
+        if let Source::Peer(peer) = source {
+            batch.notices.push(Notice::Rejected { peer, record, why: why.clone() });
+            if let Some(link) = self.links.get_mut(&peer).filter(|_| why.is_breach()) {
+                link.breaches += 1;
+                if link.breaches == BREACHES_PER_LINK_MAX {
+                    let breach = super::Breach::Versions { found: link.breaches, last: why.to_string() };
+                    self.break_off(peer, &breach, outputs);
+                }
+            }
+        }
+        Outcome::Rejected(why)
+    }
+
+    /// Evaluates memberships and moves versions into and out of the sets accordingly.
+    pub(super) fn settle(&mut self, outputs: &mut Vec<Output>) {
+        let mut batch = Batch::default();
+        self.settle_into(Source::Quarantine, &mut batch);
+        self.emit(batch, outputs);
+    }
+
+    fn settle_into(&mut self, source: Source, batch: &mut Batch) {
+        let changes = self.trust.evaluate();
+        if changes.is_empty() {
+            return;
+        }
+        batch.notices.push(Notice::MembersChanged);
+        for trust::Change { org, before, after, entering } in changes {
+            for version in entering {
+                self.put(source, version, batch);
+            }
+            if before == Standing::Member && after != Standing::Member {
+                self.expel(&org, true, &mut batch.operations);
+            }
+            if after == Standing::Stranger {
+                self.expel(&org, false, &mut batch.operations);
+            }
+            if after == Standing::Member {
+                batch.released.insert(org);
+            }
+        }
+    }
+
+    /// Hands out what a batch leads to, and tries again what waited for it.
+    fn finish(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
+        let released = std::mem::take(&mut batch.released);
+        let members_changed = batch.notices.contains(&Notice::MembersChanged);
+        self.emit(batch, outputs);
+        if members_changed {
+            self.match_links_to_members(outputs);
+        }
+        for org in released {
+            let versions = self.quarantine.release(&org);
+            self.retry(now, versions, outputs);
+        }
+    }
+
+    /// Persist first, then tell the peers.
+    fn emit(&mut self, batch: Batch, outputs: &mut Vec<Output>) {
+        if !batch.operations.is_empty() {
+            outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
+        }
+        self.push_to_links(batch.accepted, outputs);
+        self.acknowledge(&batch.acknowledged, outputs);
+        let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();
+        for (peer, slot) in batch.outdated {
+            outdated.entry(peer).or_default().insert(slot);
+        }
+        for (to, slots) in outdated {
+            outputs.push(Output::SendVersions { to, want: 0, slots: slots.into_iter().collect() });
+        }
+        outputs.extend(batch.notices.into_iter().map(Output::Notice));
+    }
+
+    pub(super) fn note_held(&mut self, vid: &Vid, peer: Peer) {
+        if let Some(holders) = self.spread.get_mut(vid).filter(|holders| !holders.contains(&peer)) {
+            holders.push(peer);
+        }
+    }
+
+    pub(super) fn on_lost(&mut self, now: UnixMillis, slot: Slot) {
+        self.set_mut(slot.audience).remove(&slot.key);
+        for link in self.links.values_mut() {
+            link.compare_at[usize::from(slot.audience.number())] = now;
+            link.in_sync[usize::from(slot.audience.number())] = false;
+        }
+    }
+}
+
+impl Input {
+    /// Shorthand for what every driver does with signatures: checks them one by one, strictly.
+    pub fn verified(ticket: u64, versions: Vec<(SignedVersion, PublicKey)>) -> Input {
+        let check = |(version, key): (SignedVersion, PublicKey)| version.verify(&key);
+        Input::Verified { ticket, versions: versions.into_iter().map(check).collect() }
+    }
+}

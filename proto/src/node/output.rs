@@ -1,0 +1,158 @@
+//! What a node wants done.
+
+use super::input::Peer;
+use super::reject::Reject;
+use crate::id::{OrgId, RecordId, Vid};
+use crate::key::PublicKey;
+use crate::kind::{Audience, Kind};
+use crate::set::Slot;
+use crate::v1;
+use crate::version::SignedVersion;
+
+/// An effect. Outputs are performed in order; whatever follows a [`Output::Persist`] relies on it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Check these signatures, each under the key beside it, and come back with [`Input::Verified`](super::Input).
+    Verify {
+        /// Names the answer.
+        ticket: u64,
+        /// What to check.
+        versions: Vec<(SignedVersion, PublicKey)>,
+    },
+    /// Change the store. All of it or nothing.
+    Persist {
+        /// In order; a later one may concern the same slot.
+        operations: Vec<Operation>,
+        /// On stable storage before the next output is performed; otherwise within a second.
+        durable: bool,
+    },
+    /// Queue a frame for each of these peers. A peer whose queue is full loses its link.
+    Send {
+        /// Receivers.
+        to: Vec<Peer>,
+        /// Serialised `Frame`.
+        frame: Vec<u8>,
+    },
+    /// Read these slots from the store and queue them for a peer, by [`versions_frames`](super::versions_frames).
+    SendVersions {
+        /// Receiver.
+        to: Peer,
+        /// The `Want` that this answers; 0: none.
+        want: u64,
+        /// What to read; absent slots are left out.
+        slots: Vec<Slot>,
+    },
+    /// Queue a `Bye` and close the link once it is sent.
+    Disconnect {
+        /// The other node.
+        peer: Peer,
+        /// Told to it.
+        code: v1::ByeCode,
+        /// Told to it and logged.
+        message: String,
+    },
+    /// A frame of this peer is done with: the next may be read.
+    Processed {
+        /// Whose frame.
+        peer: Peer,
+    },
+    /// Answer to [`Input::Published`](super::Input::Published), one outcome for each envelope.
+    Published {
+        /// The request's ticket.
+        ticket: u64,
+        /// In the order of the request.
+        outcomes: Vec<Outcome>,
+    },
+    /// For logs, metrics and the address book. Losing one harms nothing.
+    Notice(Notice),
+}
+
+/// A change of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// This version wins its slot; whatever was there is erased.
+    Put {
+        /// Where.
+        slot: Slot,
+        /// What it is about.
+        kind: Kind,
+        /// Its name.
+        vid: Vid,
+        /// Its bytes.
+        envelope: Vec<u8>,
+        /// Handed in here: also goes to the journal.
+        own: bool,
+    },
+    /// The lease ran out: the row stays, feeds drop it.
+    Lapse {
+        /// Where.
+        slot: Slot,
+    },
+    /// Nothing of this slot is needed any more.
+    Forget {
+        /// Where.
+        slot: Slot,
+    },
+}
+
+/// What became of a published envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored; it wins its record.
+    Published {
+        /// It replaced something else than its signer had seen.
+        concurrent: bool,
+    },
+    /// The same version was here already.
+    Duplicate,
+    /// A newer version is here; nothing changed.
+    Superseded,
+    /// Not acceptable; nothing changed.
+    Rejected(Reject),
+}
+
+/// Something worth a log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A version from a peer was not accepted. The peer may be innocent.
+    Rejected {
+        /// Who sent it.
+        peer: Peer,
+        /// Which record, when that could be read.
+        record: Option<(OrgId, RecordId)>,
+        /// Why.
+        why: Reject,
+    },
+    /// Two people edited one record at once; the later edit shows.
+    Concurrent {
+        /// Publisher.
+        org: OrgId,
+        /// The record.
+        record: RecordId,
+        /// The version that shows.
+        winner: Vid,
+    },
+    /// Members or their endpoints changed.
+    MembersChanged,
+    /// A set equals the peer's.
+    InSync {
+        /// The other node.
+        peer: Peer,
+        /// Which set.
+        audience: Audience,
+    },
+    /// The peer's clock is off by more than a signer would accept.
+    ClockDiffers {
+        /// The other node.
+        peer: Peer,
+        /// Its clock minus ours, milliseconds.
+        ahead_ms: i64,
+    },
+    /// The peer said goodbye.
+    Farewell {
+        /// The other node.
+        peer: Peer,
+        /// Its reason.
+        message: String,
+    },
+}

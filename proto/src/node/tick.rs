@@ -1,0 +1,102 @@
+//! What a node does by itself as time passes.
+
+use super::deadlines::Due;
+use super::output::{Operation, Output};
+use super::peering::MEMBERSHIP_WAIT_MS;
+use super::{Node, Peer, write_frame};
+use crate::set::Slot;
+use crate::time::UnixMillis;
+use crate::v1;
+use crate::v1::frame::Content;
+
+/// A want or session without progress for so long costs the peer its link, in milliseconds.
+const ANSWER_WAIT_MS_MAX: u64 = 60_000;
+/// Between two pings on a link, in milliseconds.
+const PING_INTERVAL_MS: u64 = 30_000;
+/// Sets are compared with one random peer at the least and at the most so often, in milliseconds.
+const COMPARE_INTERVAL_MS: std::ops::Range<u64> = 60_000..300_000;
+/// A link is given so long to say Hello, in milliseconds.
+const HELLO_WAIT_MS_MAX: u64 = 10_000;
+
+impl Node {
+    pub(super) fn on_tick(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        self.pass_deadlines(now, outputs);
+        let due = self.quarantine.due(now);
+        self.retry(now, due, outputs);
+        self.part_from_the_silent(now, outputs);
+        self.ping(now, outputs);
+        self.compare_with_someone(now);
+        self.compare_where_due(now, outputs);
+    }
+
+    fn pass_deadlines(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let mut operations = Vec::new();
+        for (slot, vid, due) in self.deadlines.take(now) {
+            let Slot { audience, key } = slot;
+            if self.set(audience).get(&key).is_none_or(|entry| entry.vid != vid) {
+                continue;
+            }
+            match due {
+                Due::Lapse => operations.push(Operation::Lapse { slot }),
+                Due::Forget => {
+                    self.set_mut(audience).remove(&key);
+                    operations.push(Operation::Forget { slot });
+                }
+            }
+        }
+        if !operations.is_empty() {
+            outputs.push(Output::Persist { operations, durable: false });
+        }
+    }
+
+    fn part_from_the_silent(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let mut parting: Vec<(Peer, v1::ByeCode, &str)> = Vec::new();
+        for (peer, link) in &self.links {
+            let age_ms = now.saturating_sub(link.connected_at);
+            let waits_since = [link.oldest_want(), link.session.as_ref().map(|session| session.active_at)];
+            let waits_since = waits_since.into_iter().flatten().min();
+            if !link.is_greeted && age_ms > HELLO_WAIT_MS_MAX {
+                parting.push((*peer, v1::ByeCode::TooSlow, "no Hello within 10 s"));
+            } else if waits_since.is_some_and(|since| now.saturating_sub(since) > ANSWER_WAIT_MS_MAX) {
+                parting.push((*peer, v1::ByeCode::TooSlow, "no answer to a request within 60 s"));
+            } else if link.org.is_none() && age_ms > MEMBERSHIP_WAIT_MS {
+                parting.push((*peer, v1::ByeCode::NotAMember, "this key belongs to no member that is known here"));
+            }
+        }
+        for (peer, code, message) in parting {
+            self.links.remove(&peer);
+            outputs.push(Output::Disconnect { peer, code, message: message.to_owned() });
+        }
+    }
+
+    fn ping(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        for (peer, link) in self.links.iter_mut().filter(|(_, link)| link.is_greeted) {
+            let is_due = link.ping_sent_at.is_none_or(|sent_at| now.saturating_sub(sent_at) >= PING_INTERVAL_MS);
+            if is_due && now.saturating_sub(link.pinged_at) >= PING_INTERVAL_MS {
+                (link.ping_sent_at, link.pinged_at) = (Some(now), now);
+                let ping = Content::Ping(v1::Ping { nonce: now, clock_ms: now });
+                outputs.push(Output::Send { to: vec![*peer], frame: write_frame(ping) });
+            }
+        }
+    }
+
+    /// Now and then compares sets with a random peer, whatever the pushes may have missed.
+    fn compare_with_someone(&mut self, now: UnixMillis) {
+        let span_ms = COMPARE_INTERVAL_MS.end - COMPARE_INTERVAL_MS.start;
+        // A clock that leapt back must not stop comparisons for as long as it leapt.
+        let is_far_off = self.compare_next_at > now.saturating_add(COMPARE_INTERVAL_MS.end);
+        if self.compare_next_at <= now && self.compare_next_at != 0 {
+            let greeted: Vec<Peer> =
+                self.links.iter().filter(|(_, link)| link.is_greeted).map(|(peer, _)| *peer).collect();
+            if !greeted.is_empty() {
+                let chosen = self.random_below(greeted.len() as u64) as usize;
+                if let Some(link) = self.links.get_mut(&greeted[chosen]) {
+                    link.compare_at = link.compare_at.map(|at| at.min(now));
+                }
+            }
+        }
+        if self.compare_next_at <= now || is_far_off {
+            self.compare_next_at = now + COMPARE_INTERVAL_MS.start + self.random_below(span_ms);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a node knows of organisations: cards, statements and the standings that follow from them.
+//!
+//! Always: `standings` is the evaluation of what was learnt, once [`Trust::evaluate`] has run.
+//! Spec: `spec/05-network.md`, section 5.
+
+use std::collections::BTreeMap;
+
+use crate::id::{OrgId, RecordId};
+use crate::key::PublicKey;
+use crate::network::card::OrgCard;
+use crate::network::charter::Charter;
+use crate::network::members::{Accepted, Standing, Standings, Statements};
+use crate::network::statement::Statement;
+use crate::order::Precedence;
+use crate::version::SignedVersion;
+
+/// Organisations without standing whose card and statements are remembered, in memory only.
+pub(super) const STRANGERS_MAX: usize = 256;
+
+#[derive(Debug)]
+struct Place {
+    precedence: Precedence,
+    statement: Statement,
+    /// Whether the inviter's card bears out the invitation in an acceptance; unknown until that card is here.
+    invitation_holds: Option<bool>,
+    /// The version, as long as it is not in the set.
+    outside: Option<SignedVersion>,
+}
+
+/// An organisation whose standing changed, with the versions that enter the set now.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) org: OrgId,
+    pub(super) before: Standing,
+    pub(super) after: Standing,
+    pub(super) entering: Vec<SignedVersion>,
+}
+
+#[derive(Debug)]
+pub(super) struct Trust {
+    charter: Charter,
+    cards: BTreeMap<OrgId, OrgCard>,
+    places: BTreeMap<(OrgId, RecordId), Place>,
+    standings: Standings,
+    is_stale: bool,
+}
+
+impl Trust {
+    pub(super) fn new(charter: Charter) -> Trust {
+        let standings = Standings::evaluate(&charter, &Statements::default());
+        Trust { charter, cards: BTreeMap::new(), places: BTreeMap::new(), standings, is_stale: false }
+    }
+
+    pub(super) fn charter(&self) -> &Charter {
+        &self.charter
+    }
+
+    pub(super) fn card(&self, org: &OrgId) -> Option<&OrgCard> {
+        self.cards.get(org)
+    }
+
+    pub(super) fn cards(&self) -> impl Iterator<Item = &OrgCard> {
+        self.cards.values()
+    }
+
+    pub(super) fn standing(&self, org: &OrgId) -> Standing {
+        self.standings.of(org)
+    }
+
+    pub(super) fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// The organisation one of whose nodes has this key.
+    pub(super) fn node_owner(&self, node: &PublicKey) -> Option<OrgId> {
+        let owns = |card: &&OrgCard| card.node_keys().any(|key| key == *node);
+        self.cards.values().filter(owns).map(|card| card.org).max_by_key(|org| self.standing(org))
+    }
+
+    /// The precedence of the statement known at this place.
+    pub(super) fn precedence(&self, org: &OrgId, record: &RecordId) -> Option<Precedence> {
+        self.places.get(&(*org, *record)).map(|place| place.precedence)
+    }
+
+    /// Remembers a verified version of a network kind. False when a later one is known.
+    ///
+    /// `is_stored`: the version is in the set already (read from the store).
+    pub(super) fn learn(&mut self, version: SignedVersion, statement: Statement, is_stored: bool) -> bool {
+        let header = *version.header();
+        let precedence = Precedence::of(&version);
+        let at = (header.org, header.record);
+        if self.places.get(&at).is_some_and(|place| place.precedence >= precedence) {
+            return false;
+        }
+        if let Statement::Card(card) = &statement {
+            self.cards.insert(header.org, (**card).clone());
+        }
+        let outside = (!is_stored).then_some(version);
+        self.places.insert(at, Place { precedence, statement, invitation_holds: None, outside });
+        self.is_stale = true;
+        true
+    }
+
+    /// Evaluates the standings again if anything was learnt, and tells what changed.
+    pub(super) fn evaluate(&mut self) -> Vec<Change> {
+        if !self.is_stale {
+            return Vec::new();
+        }
+        self.is_stale = false;
+        self.check_invitations();
+        let after = Standings::evaluate(&self.charter, &self.statements());
+        let before = std::mem::replace(&mut self.standings, after);
+        let mut changes: BTreeMap<OrgId, Change> = BTreeMap::new();
+        let orgs: Vec<OrgId> = before.iter().chain(self.standings.iter()).map(|(org, _)| *org).collect();
+        for org in orgs {
+            let (was, is) = (before.of(&org), self.standings.of(&org));
+            if was != is {
+                changes.insert(org, Change { org, before: was, after: is, entering: Vec::new() });
+            }
+        }
+        for ((org, _), place) in &mut self.places {
+            let standing = self.standings.of(org);
+            if standing == Standing::Stranger {
+                continue;
+            }
+            if let Some(version) = place.outside.take() {
+                let unchanged = || Change { org: *org, before: standing, after: standing, entering: Vec::new() };
+                changes.entry(*org).or_insert_with(unchanged).entering.push(version);
+            }
+        }
+        let lost: Vec<OrgId> =
+            changes.values().filter(|change| change.after == Standing::Stranger).map(|change| change.org).collect();
+        lost.iter().for_each(|org| self.drop_organisation(org));
+        self.drop_strangers();
+        changes.into_values().collect()
+    }
+
+    /// An invitation counts from the moment its inviter's card can bear out its signature. Each is checked once.
+    fn check_invitations(&mut self) {
+        for place in self.places.values_mut().filter(|place| place.invitation_holds.is_none()) {
+            if let Statement::Acceptance(Some(invitation)) = &place.statement {
+                if let Some(card) = self.cards.get(&invitation.inviter) {
+                    place.invitation_holds = Some(invitation.check_signature(&self.charter.network, card).is_ok());
+                }
+            }
+        }
+    }
+
+    fn statements(&self) -> Statements {
+        let mut statements = Statements::default();
+        for ((org, _), place) in &self.places {
+            match &place.statement {
+                Statement::Acceptance(invitation) => {
+                    let invitation = invitation.as_ref().filter(|_| place.invitation_holds == Some(true));
+                    let invitation = invitation.map(|invitation| (invitation.inviter, invitation.one_time_key));
+                    statements.acceptances.insert(*org, Accepted { hlc: place.precedence.hlc, invitation });
+                }
+                Statement::Vouch(subject) => drop(statements.vouches.insert((*org, *subject))),
+                Statement::Objection(subject) => drop(statements.objections.insert((*org, *subject))),
+                Statement::Leave => drop(statements.leaves.insert(*org, place.precedence.hlc)),
+                Statement::Card(_) | Statement::Unknown | Statement::Withdrawn => {}
+            }
+        }
+        statements
+    }
+
+    fn drop_organisation(&mut self, org: &OrgId) {
+        self.cards.remove(org);
+        self.places.retain(|(owner, _), _| owner != org);
+    }
+
+    fn drop_strangers(&mut self) {
+        let is_stranger = |org: &&OrgId| self.standings.of(org) == Standing::Stranger;
+        let surplus: Vec<OrgId> = self.cards.keys().filter(is_stranger).skip(STRANGERS_MAX).copied().collect();
+        surplus.iter().for_each(|org| self.drop_organisation(org));
+    }
+}
