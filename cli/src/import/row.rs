@@ -23,6 +23,8 @@ mod opening;
 mod organisation;
 mod service;
 
+pub(super) use location::secret_phrase_in;
+
 /// Room for a body: the envelope without signature and header.
 const BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - HEADER_BYTES - fingerpost_proto::key::SIGNATURE_BYTES;
 
