@@ -181,7 +181,10 @@ impl Collection {
                 self.extract_list(&mut object, "locations", Class::Location, path, depth);
                 for (index, service) in take_list(&mut object, "services").into_iter().enumerate() {
                     let nested = format!("{path}.services[{index}]");
-                    let Value::Object(mut service) = service else { continue };
+                    let Value::Object(mut service) = service else {
+                        self.lost.push((nested, "not an object"));
+                        continue;
+                    };
                     if let (false, Some(id)) = (service.contains_key("organization"), &id) {
                         service.entry("organization_id").or_insert(id.clone());
                     }
@@ -190,13 +193,9 @@ impl Collection {
             }
             Class::Location => {}
         }
-        let id = match object.get("id") {
-            Some(Value::String(id)) if !id.trim().is_empty() => id.trim().to_owned(),
-            Some(Value::Number(id)) => id.to_string(),
-            _ => {
-                self.lost.push((format!("{path} ({})", class.name()), "it has no id"));
-                return None;
-            }
+        let Some(id) = id_text(object.get("id")) else {
+            self.lost.push((format!("{path} ({})", class.name()), "it has no id"));
+            return None;
         };
         self.merge(class, &id, object);
         Some((class, id))
@@ -208,7 +207,7 @@ impl Collection {
             Some(Value::Object(object)) => {
                 collection.add_as(class, object, &format!("{path}.{key}"), depth + 1).map(|(_, id)| id)
             }
-            _ => link.get(&format!("{key}_id")).and_then(Value::as_str).map(str::to_owned),
+            _ => id_text(link.get(&format!("{key}_id"))),
         };
         let service = end(self, "service", Class::Service);
         let location = end(self, "location", Class::Location);
@@ -248,9 +247,14 @@ impl Collection {
         }
         let mut ids = Vec::new();
         for (index, entry) in entries.into_iter().enumerate() {
-            let Value::Object(entry) = entry else { continue };
-            let added = self.add_as(class, entry, &format!("{path}.{list}[{index}]"), depth + 1);
-            ids.extend(added.map(|(_, id)| Value::from(id)));
+            let nested = format!("{path}.{list}[{index}]");
+            match (id_text(Some(&entry)), entry) {
+                (Some(id), _) => ids.push(Value::from(id)),
+                (None, Value::Object(entry)) => {
+                    ids.extend(self.add_as(class, entry, &nested, depth + 1).map(|(_, id)| Value::from(id)));
+                }
+                (None, _) => self.lost.push((nested, "neither an object nor an id")),
+            }
         }
         object.insert(list.to_owned(), Value::Array(ids));
     }
@@ -329,6 +333,15 @@ impl Collection {
             let reason = "records have no place for this field, so it is left out";
             reading.problems.warn_file(file, &found, reason, "nothing, or write what matters into the description");
         }
+    }
+}
+
+/// An id written as text or number.
+fn id_text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(id) if !id.trim().is_empty() => Some(id.trim().to_owned()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
     }
 }
 

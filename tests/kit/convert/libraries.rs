@@ -94,7 +94,7 @@ fn service(id: &str, publisher: &str, library: &SourceRow, warnings: &mut Vec<St
         ("status", if cell("Year closed").is_empty() { "active".into() } else { "defunct".into() }),
         ("topics", "Library".into()),
     ]);
-    let texts = ["Co-located with", "Notes"].map(|column| cell(column)).into_iter().filter(|text| !text.is_empty());
+    let texts = ["Co-located with", "Notes"].map(cell).into_iter().filter(|text| !text.is_empty());
     let description = texts.collect::<Vec<_>>().join("\n");
     if !description.is_empty() {
         row.insert("description", description);

@@ -1,7 +1,6 @@
 //! Organisations, services and locations of HSDS become bodies.
 
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
 use fingerpost_proto::v1::{self, LocationType, ServiceStatus};
 use serde_json::Value;
 
@@ -10,10 +9,6 @@ use super::super::reference::{Pending, Reference, Slot, Target};
 use super::super::{Draft, DraftBody, Place, Reading, cell, column, country, row};
 use super::field::{Item, Mapper, Unknown};
 use super::{Class, Record, part};
-
-/// Room for a body: the envelope without signature and header.
-const BODY_BYTES_MAX: usize =
-    ENVELOPE_BYTES_MAX - fingerpost_proto::version::HEADER_BYTES - fingerpost_proto::key::SIGNATURE_BYTES;
 
 /// Maps one record into `reading.pending`, or rejects it.
 pub(super) fn read(record: &Record, place: Place, path: String, reading: &mut Reading<'_>, unknown: &mut Unknown) {
@@ -38,11 +33,6 @@ pub(super) fn read(record: &Record, place: Place, path: String, reading: &mut Re
         DraftBody::Service(body) => (body.local_id, body.language) = (local_id.clone(), language),
         DraftBody::Location(body) => (body.local_id, body.language) = (local_id.clone(), language),
         DraftBody::Event(body) => (body.local_id, body.language) = (local_id.clone(), language),
-    }
-    let bytes = body.encode().len();
-    if bytes > BODY_BYTES_MAX {
-        let reason = format!("the whole record has {bytes} bytes, the limit is {BODY_BYTES_MAX}");
-        mapper.say(&item, "", "", reason, "shorten its texts at the source", Severity::Error);
     }
     if mapper.has_error {
         mapper.reading.rejected_ids.insert((kind, local_id));

@@ -144,6 +144,31 @@ fn a_service_of_too_many_parts_is_bounded() {
     assert!(import.problems.iter().any(|problem| problem.reason.contains("the limit is 256")));
 }
 
+#[test]
+fn organisations_in_services_in_organisations_end_somewhere() {
+    let mut json = serde_json::json!({"id": "0", "name": "O", "services": []});
+    for depth in 1..20 {
+        json = serde_json::json!({
+            "id": depth.to_string(), "name": "O",
+            "services": [{"id": depth.to_string(), "name": "S", "status": "active", "organization": json}],
+        });
+    }
+    let import = import(&json);
+    assert!(import.problems.iter().any(|problem| problem.reason == "nested too deeply"), "{:?}", import.problems);
+    assert_eq!(counts(&import)[0], 5);
+}
+
+#[test]
+fn invented_fields_are_counted_without_end() {
+    let mut strange = service("1");
+    for number in 0..2_000 {
+        strange[format!("x{number}")] = 1.into();
+    }
+    let import = import(&serde_json::json!([strange]));
+    assert!(import.problems.len() < 510);
+    assert!(import.problems.iter().any(|problem| problem.found.starts_with("service.(other fields), 1500 times")));
+}
+
 /// The folder of shared data, when this workplace has one.
 fn shared() -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os("FINGERPOST_SHARED") {
