@@ -11,8 +11,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fingerpost_proto::id::OrgId;
+use fingerpost_proto::key::SIGNATURE_BYTES;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
 use fingerpost_proto::v1;
+use fingerpost_proto::version::HEADER_BYTES;
 
 mod cell;
 mod column;
@@ -45,6 +48,8 @@ pub const COLUMNS_MAX: usize = 10_000;
 pub const CELL_BYTES_MAX: usize = 64 * 1024;
 /// Problems kept; later ones are only counted.
 pub const PROBLEMS_MAX: usize = 10_000;
+/// Room for a body, in bytes: the envelope without signature and header, and eight bytes for `modified_ms`.
+pub const BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - HEADER_BYTES - SIGNATURE_BYTES - 8;
 /// Most files in one import.
 pub const FILES_MAX: usize = 1_000;
 
@@ -344,9 +349,32 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Refuses records that no envelope can hold; their references are part of their size.
+    fn check_sizes(&mut self) {
+        for pending in &self.pending {
+            let bytes = pending.draft.body.encode().len();
+            let place = &pending.draft.place;
+            if bytes <= BODY_BYTES_MAX || self.rejected.contains(place) {
+                continue;
+            }
+            self.problems.push(Problem {
+                file: place.file.clone(),
+                row: Some(place.row),
+                column: None,
+                cell: None,
+                found: problem::excerpt(pending.draft.body.name()),
+                reason: format!("the whole record has {bytes} bytes, the limit is {BODY_BYTES_MAX}"),
+                fix: "shorten the longest texts, or leave out translations".into(),
+                severity: Severity::Error,
+            });
+            self.rejected.insert(place.clone());
+        }
+    }
+
     fn finish(mut self) -> Import {
         reference::check_unique(&mut self);
         reference::resolve(&mut self);
+        self.check_sizes();
         let rejected = std::mem::take(&mut self.rejected);
         let drafts = self.pending.into_iter().map(|pending| pending.draft);
         Import {

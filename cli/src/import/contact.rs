@@ -95,8 +95,13 @@ fn is_for_drama(digits: &str) -> bool {
 
 /// An e-mail address: one `@`, a dotted domain, nothing that a website's address protection left behind.
 pub(super) fn email(text: &str, findings: &mut Findings) -> Option<String> {
-    let address = text.trim();
-    let address = address.strip_prefix("mailto:").unwrap_or(address);
+    let whole = text.trim();
+    let whole = whole.strip_prefix("mailto:").unwrap_or(whole);
+    // Mail programs copy "Advice desk <advice@example.org>".
+    let address = match whole.strip_suffix('>').and_then(|rest| rest.split_once('<')) {
+        Some((_, address)) => address.trim(),
+        None => whole,
+    };
     let lower = address.to_lowercase();
     if lower.contains("[email") || lower.contains("email protected") || lower.contains("email&#") {
         let reason = "the address was hidden by the website it was copied from";
@@ -112,7 +117,15 @@ pub(super) fn email(text: &str, findings: &mut Findings) -> Option<String> {
             && address.chars().all(is_plain)
     });
     if !is_address || address.len() > URL_BYTES_MAX {
-        return findings.error(text, "not an e-mail address", "write one address, such as advice@example.org");
+        let fix = if address.contains("://") {
+            "this is a web address: move it to the url column"
+        } else {
+            "write one address, such as advice@example.org"
+        };
+        return findings.error(text, "not an e-mail address", fix);
+    }
+    if address != whole {
+        findings.warn(text, "there is a name beside the address", format!("read as {address}"));
     }
     Some(address.to_owned())
 }
@@ -198,6 +211,8 @@ mod tests {
     #[test]
     fn an_email_has_its_shape_and_a_hidden_one_is_refused() {
         assert_eq!(check(|f| email(" advice@example.org ", f)).0.as_deref(), Some("advice@example.org"));
+        let named = check(|f| email("Advice desk <advice@example.org>", f));
+        assert_eq!((named.0.as_deref(), named.1.len()), (Some("advice@example.org"), 1));
         for text in ["[email protected]", "[email\u{a0}protected]", "advice", "a@b", "a@b@c.org", "a b@c.org", "a@.org"]
         {
             assert_eq!(check(|f| email(text, f)).0, None, "{text}");

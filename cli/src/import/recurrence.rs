@@ -105,6 +105,9 @@ fn words(text: &str, first: &First<'_>) -> Result<Parts, Wrong> {
             at += words.ordinal(ordinal, token, next, at >= 2 && tokens[at - 2] == "every")?;
         } else if let Ok(number) = token.parse::<u16>() {
             at += 1;
+            if number == 0 {
+                return Err(wrong(token));
+            }
             match next {
                 "times" | "occurrences" | "sessions" => words.count = Some(number),
                 "days" | "weeks" | "months" | "years" => {
@@ -232,6 +235,12 @@ fn check(parts: Parts, text: &str, first: &First<'_>, findings: &mut Findings) -
     if matches!(value("FREQ"), Some("SECONDLY" | "MINUTELY" | "HOURLY")) {
         return findings.error(text, "repeats more often than daily", EXAMPLES);
     }
+    // The rrule crate lets zero through, and whoever expands such a rule never ends.
+    for key in ["INTERVAL", "COUNT"] {
+        if value(key).is_some_and(|number| !matches!(number.parse::<u16>(), Ok(1..))) {
+            return findings.error(text, format!("{key} is not a number from 1 to 65,535"), EXAMPLES);
+        }
+    }
     let join = |until_end: &str| {
         let text = |(key, value): &(String, String)| {
             let end = if key == "UNTIL" && !value.contains('T') { until_end } else { "" };
@@ -331,7 +340,9 @@ mod tests {
             "FREQ=MINUTELY",
             "FREQ=WEEKLY;UNTIL=soon",
             "monthly on Monday",
-            "every 0 weeks times",
+            "every 0 weeks",
+            "weekly 0 times",
+            "FREQ=DAILY;INTERVAL=0",
             "weekly until",
             "weekly until 03/04/2027",
             "FREQ=WEEKLY;COUNT",

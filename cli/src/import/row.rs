@@ -5,11 +5,8 @@
 use std::collections::BTreeSet;
 
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::limits::{
-    ENVELOPE_BYTES_MAX, LEASE_DAYS_MAX, LOCAL_ID_BYTES_MAX, TRANSLATED_FIELDS_MAX, TRANSLATIONS_MAX,
-};
+use fingerpost_proto::limits::{LEASE_DAYS_MAX, LOCAL_ID_BYTES_MAX, TRANSLATED_FIELDS_MAX, TRANSLATIONS_MAX};
 use fingerpost_proto::v1;
-use fingerpost_proto::version::HEADER_BYTES;
 
 use super::column::Column;
 use super::problem::{Finding, Findings, Problem, Severity, column_letter, excerpt};
@@ -23,8 +20,7 @@ mod opening;
 mod organisation;
 mod service;
 
-/// Room for a body: the envelope without signature and header.
-const BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX - HEADER_BYTES - fingerpost_proto::key::SIGNATURE_BYTES;
+pub(super) use location::secret_phrase_in;
 
 /// A row while it is read.
 pub(super) struct Row<'r, 'c> {
@@ -371,11 +367,6 @@ impl<'r, 'c> Row<'r, 'c> {
 
     /// Hands the body on with the references gathered so far; gives its index.
     fn push(&mut self, local_id: String, body: DraftBody) -> usize {
-        let bytes = body.encode().len();
-        if bytes > BODY_BYTES_MAX {
-            let reason = format!("the whole record has {bytes} bytes, the limit is {BODY_BYTES_MAX}");
-            self.error(Column::Description, "", reason, "shorten the longest texts or leave out translations");
-        }
         self.reading.pending.push(Pending {
             draft: Draft {
                 kind: body.kind(),
