@@ -1,1 +1,3 @@
-//! Fingerpost.
+//! Tools of the tests: converters of real directories.
+
+pub mod convert;
