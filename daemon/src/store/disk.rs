@@ -23,6 +23,8 @@ use super::{Durability, Operation, Slot, Store, StoreError, StoreReader, Usage, 
 mod compaction;
 mod opening;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use opening::Opened;
 use reader::DiskReader;
