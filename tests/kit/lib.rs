@@ -1,1 +1,4 @@
 //! Fingerpost.
+
+pub mod crash;
+pub mod power;

@@ -369,6 +369,8 @@ impl Drop for SledStore {
     fn drop(&mut self) {
         // A failure here loses nothing that was acknowledged; the next opening repeats what is left undone.
         let _ = self.close();
-        *self.shared.engine.write().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(engine) = self.shared.engine.write().unwrap_or_else(PoisonError::into_inner).take() {
+            engine.close();
+        }
     }
 }
