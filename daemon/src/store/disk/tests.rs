@@ -98,6 +98,26 @@ fn no_body_is_on_the_disk_as_plain_bytes_and_a_superseded_one_has_no_key_any_mor
 }
 
 #[test]
+fn the_engine_leaves_superseded_bytes_behind_which_is_why_keys_are_erased() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, _) = open(folder.path());
+    let batch = |text: &[u8]| (0..100).map(|n| put(slot(n), &body(text, n), false)).collect();
+    store.commit(batch(b"old"), Durability::Now).unwrap();
+    let enciphered = |n| {
+        let value = store.shared.with_engine(|engine| engine.get(&layout::row_key(&slot(n)))).unwrap().unwrap();
+        <[u8; 16]>::try_from(&value[layout::HEAD_BYTES..][..16]).unwrap()
+    };
+    let old: std::collections::HashSet<_> = (0..100).map(enciphered).collect();
+    for round in 0..10_u8 {
+        store.commit(batch(&[round]), Durability::Now).unwrap();
+    }
+    let bytes = fs::read(store.home.path("engine/db")).unwrap();
+    let left: std::collections::HashSet<_> = bytes.windows(16).filter(|window| old.contains(*window)).collect();
+    eprintln!("{} of 100 bodies that were replaced ten times are still in the engine's file", left.len());
+    assert!(!left.is_empty(), "if the engine erases by itself, decision 0003 can be looked at again");
+}
+
+#[test]
 fn a_forgotten_body_has_no_key_any_more_in_engine_or_journal() {
     let folder = TempDir::new().unwrap();
     let (mut store, _) = open(folder.path());
