@@ -1,5 +1,7 @@
 //! The Fingerpost node: performs what `fingerpost-proto` decides.
 
+pub mod feed;
+
 /// Generated gRPC service stubs.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 pub mod rpc {
