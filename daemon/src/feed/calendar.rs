@@ -114,8 +114,7 @@ fn is_past(event: &v1::Event, now_ms: UnixMillis) -> bool {
         let end = if event.end.is_empty() { &event.start } else { &event.end };
         Local::parse(end).map(Local::date)
     } else {
-        let until = Rule::parse(&event.rrule).and_then(|rule| rule.get("UNTIL").and_then(until_date));
-        until
+        Rule::parse(&event.rrule).and_then(|rule| rule.get("UNTIL").and_then(until_date))
     };
     let oldest = instant::timestamp(now_ms.saturating_sub(u64::from(CALENDAR_PAST_DAYS_MAX) * DAY_MS));
     last.is_some_and(|last| last < oldest.to_zoned(TimeZone::UTC).date())

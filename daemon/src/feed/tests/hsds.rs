@@ -459,6 +459,8 @@ async fn hostile_texts_stay_texts_in_valid_json() {
     service.schedules[0].timezone = HOSTILE.to_owned();
     service.schedules[0].link = HOSTILE.to_owned();
     service.terms[0].code = HOSTILE.to_owned();
+    service.phones.push(v1::Phone { description: "no number".into(), ..Default::default() });
+    service.languages.push(v1::Language::default());
     service.organisation = b"short".to_vec();
     service.locations[1].location = vec![1; 17];
     service.costs[1].amount = "NaN".into();
@@ -467,6 +469,7 @@ async fn hostile_texts_stay_texts_in_valid_json() {
     organisation.logo_url = "data:text/html,x".into();
     organisation.uri = HOSTILE.into();
     organisation.parent = vec![1];
+    organisation.identifiers.push(v1::Identifier { scheme: "GB-CHC".into(), ..Default::default() });
     let record = directory.publish(Kind::SERVICE, "hostile", &service);
     let other = directory.publish(Kind::ORGANISATION, "hostile", &organisation);
     let broken = directory.publish_bytes(Kind::SERVICE, "broken", vec![0xff; 40]);
