@@ -9,6 +9,7 @@
 //! | `link` | gRPC streams between nodes, joining |
 //! | `admin` | what admins ask over the unix socket |
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
+//! | [`demo`] | three nodes and an invented city |
 //! | [`config`] | the strict configuration file |
 
 pub mod admin;
@@ -16,12 +17,15 @@ mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 mod driver;
 pub mod feed;
 pub mod link;
 pub mod store;
 pub mod transport;
 mod verifier;
+
+pub mod feed;
 
 /// Generated gRPC service stubs.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
