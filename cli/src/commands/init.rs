@@ -26,8 +26,8 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
         |error| Failure::new(Exit::Permission, "the fresh key is unfit; run the command again").caused_by(&error);
     let (root, device) =
         (Signer::from_seed(&root_seed).map_err(unfit)?, Signer::from_seed(&device_seed).map_err(unfit)?);
-    let advertised = node.as_ref().map(|node| node.address.clone()).filter(|address| !address.is_empty());
-    let endpoints = if args.endpoint.is_empty() { advertised.into_iter().collect() } else { args.endpoint };
+    let advertised = node.as_ref().map(|node| node.addresses.clone()).unwrap_or_default();
+    let endpoints = if args.endpoint.is_empty() { advertised } else { args.endpoint };
     let mut devices = vec![v1::Device {
         key: device.public().as_bytes().to_vec(),
         roles: vec![v1::DeviceRole::Publish.into()],
@@ -94,7 +94,7 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
 
 struct NodeOf {
     key: PublicKey,
-    address: String,
+    addresses: Vec<String>,
 }
 
 async fn node_of(session: &Session) -> Result<NodeOf, Failure> {
@@ -108,7 +108,9 @@ async fn node_of(session: &Session) -> Result<NodeOf, Failure> {
     let status = session.node().await.map_err(without)?.status().await?;
     let key = PublicKey::from_bytes(&status.node_key)
         .map_err(|error| Failure::new(Exit::Invalid, "the node has no usable key").caused_by(&error))?;
-    Ok(NodeOf { key, address: status.advertised_address })
+    // The node joins several addresses with a comma.
+    let addresses = status.advertised_address.split(',').map(str::trim).filter(|address| !address.is_empty());
+    Ok(NodeOf { key, addresses: addresses.map(str::to_owned).collect() })
 }
 
 fn check_empty(session: &Session) -> Result<(), Failure> {
