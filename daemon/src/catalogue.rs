@@ -16,7 +16,7 @@ use fingerpost_proto::version::SignedVersion;
 
 use crate::clock;
 use crate::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed};
-use crate::store::{Row, Slot, StoreReader};
+use crate::store::{Row, Slot, StoreError, StoreReader};
 
 /// Shared by the driver, which writes, and the feed, which reads.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ pub(crate) struct Catalogue {
 
 struct Shared {
     reader: Arc<dyn StoreReader>,
+    lost: Box<dyn Fn(Slot) + Send + Sync>,
     listing: RwLock<Listing>,
     generation: AtomicU64,
 }
@@ -100,9 +101,10 @@ impl Listing {
 }
 
 impl Catalogue {
-    pub(crate) fn new(reader: Arc<dyn StoreReader>) -> Catalogue {
-        let (listing, generation) = (RwLock::default(), AtomicU64::new(1));
-        Catalogue { shared: Arc::new(Shared { reader, listing, generation }) }
+    /// `lost` is told of rows that turn out to be damaged; it must not block.
+    pub(crate) fn new(reader: Arc<dyn StoreReader>, lost: impl Fn(Slot) + Send + Sync + 'static) -> Catalogue {
+        let (listing, generation, lost) = (RwLock::default(), AtomicU64::new(1), Box::new(lost));
+        Catalogue { shared: Arc::new(Shared { reader, lost, listing, generation }) }
     }
 
     /// A version now wins its slot.
@@ -185,8 +187,15 @@ impl Catalogue {
         self.shared.listing.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn row(&self, slot: &Slot) -> Result<Option<Row>, DirectoryError> {
-        self.shared.reader.get(slot).map_err(|error| DirectoryError { reason: error.to_string() })
+    /// A row by its slot. A damaged one counts as absent: it is on its way from other nodes.
+    pub(crate) fn row(&self, slot: &Slot) -> Result<Option<Row>, DirectoryError> {
+        match self.shared.reader.get(slot) {
+            Err(StoreError::Damaged { slot }) => {
+                (self.shared.lost)(slot);
+                Ok(None)
+            }
+            row => row.map_err(|error| DirectoryError { reason: error.to_string() }),
+        }
     }
 
     /// The entry in a slot, if it may be shown.

@@ -120,7 +120,8 @@ impl Daemon {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let driver = DriverHandle::new(sender);
         let reader = store.reader();
-        let catalogue = Catalogue::new(Arc::clone(&reader));
+        let losses = driver.clone();
+        let catalogue = Catalogue::new(Arc::clone(&reader), move |slot| losses.report_lost(slot.into()));
         let admitted = AdmittedKeys::default();
         let (members_changed, members) = watch::channel(0);
         let verifier = Verifier::start(driver.clone()).map_err(|error| StartError::System(error.to_string()))?;

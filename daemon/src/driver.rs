@@ -26,7 +26,7 @@ use crate::verifier::Verifier;
 
 pub(crate) use restoring::RestoreError;
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
-pub(crate) use links::{LinkQueue, QUEUE_FRAMES_MAX};
+pub(crate) use links::LinkQueue;
 use links::Links;
 
 /// Commands that wait for the driver; senders wait beyond.

@@ -11,14 +11,14 @@
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
 //! | [`config`] | the strict configuration file |
 
-mod admin;
+pub mod admin;
 mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 mod driver;
 pub mod feed;
-mod link;
+pub mod link;
 pub mod store;
 pub mod transport;
 mod verifier;

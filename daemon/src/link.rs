@@ -18,7 +18,7 @@ use fingerpost_proto::node::Peer;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt};
 
-pub(crate) use dialler::{DialState, Dialler};
+pub(crate) use dialler::Dialler;
 pub use frame::RawFrame;
 pub(crate) use joining::{JoinError, Joining};
 pub(crate) use service::PeerService;
@@ -81,7 +81,7 @@ async fn pump<E>(
         permit.forget();
         let frame = tokio::select! {
             frame = incoming.next() => frame,
-            _ = ended.wait_for(|ended| *ended) => {
+            () = has_ended(&mut ended) => {
                 // Our last words are on their way. The peer closes when it has read them.
                 let _ = tokio::time::timeout(FAREWELL, async { while let Some(Ok(_)) = incoming.next().await {} }).await;
                 break;
@@ -93,4 +93,9 @@ async fn pump<E>(
         }
     }
     let _ = driver.send(Command::LinkDown { peer, epoch }).await;
+}
+
+async fn has_ended(ended: &mut watch::Receiver<bool>) {
+    // An error means that the sending side is gone, which is an end as well.
+    let _ = ended.wait_for(|ended| *ended).await;
 }

@@ -8,8 +8,8 @@ pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 pub const VERSIONS_PER_FRAME_MAX: usize = 1_024;
 /// Bytes of envelopes that a sender puts into one `Versions` frame.
 pub const VERSIONS_FRAME_BYTES_MAX: usize = 240 * 1024;
-/// Ranges in one `Reconcile` frame.
-pub const RANGES_PER_FRAME_MAX: usize = 2_048;
+/// Ranges in one `Reconcile` frame, those without content included.
+pub const RANGES_PER_FRAME_MAX: usize = 2_304;
 /// Ranges with a fingerprint or items in a `Reconcile` frame that asks for a reply.
 pub const OPEN_RANGES_PER_REQUEST_MAX: usize = 128;
 /// Pairs listed in one range.
@@ -81,7 +81,10 @@ pub const INVITE_CODE_CHARS_MAX: usize = 8_192;
 
 const _: () = assert!(VERSIONS_FRAME_BYTES_MAX >= ENVELOPE_BYTES_MAX, "one version must fit into a frame");
 const _: () = assert!(VERSIONS_FRAME_BYTES_MAX + VERSIONS_PER_FRAME_MAX * 4 + 64 < FRAME_BYTES_MAX, "framing fits too");
-const _: () = assert!(OPEN_RANGES_PER_REQUEST_MAX * RANGE_FAN_OUT <= RANGES_PER_FRAME_MAX, "a reply fits its frame");
+const _: () = assert!(
+    OPEN_RANGES_PER_REQUEST_MAX * (RANGE_FAN_OUT + 1) + 1 <= RANGES_PER_FRAME_MAX,
+    "a reply fits its frame, with a gap before and after each range that it cuts"
+);
 const _: () = assert!(
     OPEN_RANGES_PER_REQUEST_MAX * (ITEMS_PER_RANGE_MAX * 32 + 64) < FRAME_BYTES_MAX,
     "a reply made only of lists fits its frame"

@@ -1,3 +1,5 @@
-//! Tools of the tests: converters of real directories.
+//! Tools of the tests: converters of real directories, crashes and power cuts.
 
 pub mod convert;
+pub mod crash;
+pub mod power;

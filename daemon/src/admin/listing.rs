@@ -51,8 +51,7 @@ pub(super) async fn list(
     service: &AdminService, wanted: Wanted,
 ) -> Result<mpsc::Receiver<Result<v1::ListReply, Status>>, Status> {
     let (sender, receiver) = mpsc::channel(4);
-    let (driver, reader, catalogue) =
-        (service.driver.clone(), service.reader.clone(), service.catalogue.clone());
+    let (driver, catalogue) = (service.driver.clone(), service.catalogue.clone());
     tokio::spawn(async move {
         let mut left = wanted.limit;
         for audience in Audience::ALL {
@@ -66,7 +65,7 @@ pub(super) async fn list(
                 let mut reply = v1::ListReply::default();
                 let mut bytes = 0;
                 for (slot, _, held_by) in slots {
-                    let entry = match reader.get(&slot.into()) {
+                    let entry = match catalogue.row(&slot.into()) {
                         Ok(Some(row)) => entry(&catalogue, row, held_by as u32),
                         Ok(None) => None,
                         Err(error) => {
@@ -109,7 +108,7 @@ pub(super) async fn show(service: &AdminService, request: v1::ShowRequest) -> Re
     };
     let known = record.and_then(|record| service.catalogue.slot(&record));
     if let Some(slot) = known {
-        let row = service.reader.get(&slot).map_err(|error| Status::data_loss(error.to_string()))?;
+        let row = service.catalogue.row(&slot).map_err(|error| Status::data_loss(error.to_string()))?;
         let vid = row.as_ref().map(|row| row.vid);
         let held_by = service.driver.look(move |view| view.node.zip(vid).map_or(0, |(node, vid)| node.held_by(&vid)));
         let held_by = held_by.await.map_err(stopped)?;

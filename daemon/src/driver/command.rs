@@ -81,6 +81,11 @@ impl DriverHandle {
         self.sender.blocking_send(command).map_err(|_| Stopped)
     }
 
+    /// Reports a damaged row, if there is room in the queue: whoever meets it next reports it again.
+    pub(crate) fn report_lost(&self, slot: Slot) {
+        let _ = self.sender.try_send(Command::Lost { slot });
+    }
+
     /// Runs `look` on the driver's thread and returns what it returns. It must be quick.
     pub(crate) async fn look<T: Send + 'static>(
         &self, look: impl FnOnce(&View<'_>) -> T + Send + 'static,

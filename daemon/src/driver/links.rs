@@ -14,11 +14,11 @@ use fingerpost_proto::v1::frame::Content;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Frames that may wait for a peer.
-pub(crate) const QUEUE_FRAMES_MAX: usize = 4_096;
+const QUEUE_FRAMES_MAX: usize = 4_096;
 /// Bytes that may wait for a peer: two full answers to all its open wants.
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Frames of one peer that are being worked on; its next one is not read before.
-pub(crate) const FRAMES_IN_WORK_MAX: usize = 8;
+const FRAMES_IN_WORK_MAX: usize = 8;
 
 /// The sending end of a link.
 #[derive(Clone)]

@@ -23,6 +23,8 @@ use super::{Durability, Operation, Slot, Store, StoreError, StoreReader, Usage, 
 mod compaction;
 mod opening;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use opening::Opened;
 use reader::DiskReader;
@@ -367,6 +369,8 @@ impl Drop for SledStore {
     fn drop(&mut self) {
         // A failure here loses nothing that was acknowledged; the next opening repeats what is left undone.
         let _ = self.close();
-        *self.shared.engine.write().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(engine) = self.shared.engine.write().unwrap_or_else(PoisonError::into_inner).take() {
+            engine.close();
+        }
     }
 }

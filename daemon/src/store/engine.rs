@@ -9,9 +9,15 @@ use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
 use super::home::{failed, sync_folder};
+
+/// How long a closed engine may take to let go of its file.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The open engine.
 pub(super) struct Engine {
@@ -35,6 +41,7 @@ impl Deref for Bytes {
 impl Engine {
     /// Opens or creates the engine's files. Errors: [`StoreError::EngineDamaged`], also when the engine panicked.
     pub(super) fn open(folder: &Path, segment_bytes: usize, cache_bytes: u64) -> Result<Engine, StoreError> {
+        await_release(folder)?;
         remove_unfinished_snapshots(folder)?;
         let config = sled::Config::new()
             .path(folder)
@@ -54,6 +61,11 @@ impl Engine {
         let path = folder.join("db");
         let file = File::open(&path).map_err(failed("open", &path))?;
         Ok(Engine { tree, file, folder: folder.to_owned() })
+    }
+
+    /// Writes what is left and lets go. The engine panics here when its disk has gone; nothing acknowledged depends on it.
+    pub(super) fn close(self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.tree)));
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -96,6 +108,25 @@ impl Engine {
     /// Files in the engine's `blobs` folder. There must be none: they are never synced.
     pub(super) fn stray_blobs(&self) -> u64 {
         fs::read_dir(self.folder.join("blobs")).map_or(0, |entries| entries.count() as u64)
+    }
+}
+
+/// Waits until an engine that this process closed has let go of its file: its threads do so some time after the drop.
+/// The lock on the store's folder keeps every other process away.
+fn await_release(folder: &Path) -> Result<(), StoreError> {
+    let path = folder.join("db");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("open", &path)(error)),
+    };
+    let start = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(_) if start.elapsed() > RELEASE_WAIT_MAX => return Err(StoreError::InUse { path }),
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        }
     }
 }
 

@@ -47,13 +47,19 @@ impl KeyFile {
         let file =
             options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed("open", &path))?;
         let bytes = file.metadata().map_err(failed("measure", &path))?.len();
-        let places = u32::try_from(bytes / KEY_BYTES as u64).unwrap_or(u32::MAX);
+        let mut places = u32::try_from(bytes / KEY_BYTES as u64).unwrap_or(u32::MAX);
         let mut in_use = vec![false; places as usize];
         for place in used {
-            // A place beyond the end is a lost key: its version is found damaged when it is read.
-            if let Some(flag) = in_use.get_mut(place as usize) {
-                *flag = true;
+            // A place beyond the end is a lost key: its version is found damaged when it is read. It must not be given
+            // to another version, or it would go with this one.
+            if place >= places {
+                places = place.saturating_add(1);
+                in_use.resize(places as usize, false);
             }
+            in_use[place as usize] = true;
+        }
+        if offset(places) > bytes {
+            file.set_len(offset(places)).and_then(|()| file.sync_all()).map_err(failed("extend", &path))?;
         }
         let mut keys = KeyFile { file: Arc::new(file), path, places, free: Vec::new(), ready: Vec::new() };
         let stale = keys.stale_places(&in_use)?;

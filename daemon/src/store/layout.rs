@@ -146,6 +146,9 @@ pub(super) fn meta_key(name: &str) -> Vec<u8> {
     [b"m", name.as_bytes()].concat()
 }
 
+/// The number of the arrival order, as in the marker.
+pub(super) const EPOCH_KEY: &[u8] = b"e";
+
 /// `n audience(1)`: the greatest arrival number that may have been given out.
 pub(super) fn ceiling_key(audience: Audience) -> [u8; 2] {
     [b'n', audience.number()]

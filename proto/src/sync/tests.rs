@@ -76,6 +76,24 @@ fn ranges_are_accepted_at_the_limits_and_refused_beyond() {
 }
 
 #[test]
+fn the_reply_to_the_largest_request_with_gaps_stays_within_the_limits() {
+    let index = index((0..257 * 40).map(|n| (n, 1)));
+    let keys: Vec<SetKey> = index.range(&SetKey::default(), None).map(|(key, _)| *key).collect();
+    let request: Vec<Range> = (0..257)
+        .map(|block| {
+            let is_open = block % 2 == 1;
+            let content = RangeContent::Fingerprint { fingerprint: [0; 16], count: 1 };
+            let upper = keys.get((block + 1) * 40).copied();
+            Range { upper, content: if is_open { content } else { RangeContent::Skip } }
+        })
+        .collect();
+    let request = read_ranges(SetKey::default(), &write_ranges(&request), false).expect("128 open ranges are allowed");
+    let reply = answer(&index, SetKey::default(), &request).ranges;
+    assert_eq!(reply.len(), 128 * RANGE_FAN_OUT + 129);
+    assert!(read_ranges(SetKey::default(), &write_ranges(&reply), true).is_ok_and(|read| read == reply));
+}
+
+#[test]
 fn bounds_and_items_that_do_not_ascend_are_refused() {
     let bound = |n: u8| Some(SetKey([n; 16]));
     let skip = |upper| Range { upper, content: RangeContent::Skip };

@@ -40,10 +40,12 @@ impl SledStore {
             first = [key, &[0][..]].concat();
         }
         new.flush()?;
-        drop(new);
+        new.close();
         // Readers wait from here to the end.
         let mut engine = self.shared.engine.write().unwrap_or_else(PoisonError::into_inner);
-        *engine = None;
+        if let Some(engine) = engine.take() {
+            engine.close();
+        }
         fs::rename(&current, &old).map_err(failed("rename", &current))?;
         fs::rename(&copy, &current).map_err(failed("rename", &copy))?;
         sync_folder(&self.home.folder)?;

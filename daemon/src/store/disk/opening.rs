@@ -5,7 +5,7 @@
 //! What to do about each case: `daemon/STORE.md`, section 8. Tested: `store/disk/tests.rs`, `tests/faults`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
@@ -86,6 +86,7 @@ impl SledStore {
             found => {
                 opened.created = found.is_none() && !home.path("engine").exists();
                 opened.engine_missing = found.is_some();
+                erase_if_present(&home.path("erasure.keys"))?;
                 new_marker(&home)?
             }
         };
@@ -154,6 +155,7 @@ fn open_or_rebuild(
 ) -> Result<(Engine, Index, Marker), StoreError> {
     let open = |marker: Marker| {
         let engine = Engine::open(&home.path("engine"), marker.segment_bytes, options.cache_bytes)?;
+        check_epoch(&engine, home, marker)?;
         let index = read_index(&engine)?;
         if suspicion_path(home).exists() {
             read_everything(&engine)?;
@@ -172,6 +174,7 @@ fn open_or_rebuild(
     } else if !matches!(error, StoreError::EngineDamaged { .. }) {
         return Err(error);
     }
+    forget_engine_settings(home)?;
     let why = match open(marker) {
         Err(StoreError::EngineDamaged { why }) => why,
         result => return result,
@@ -185,7 +188,37 @@ fn open_or_rebuild(
     let path = set_aside(home)?;
     remove_if_present(&suspicion_path(home))?;
     opened.set_aside = Some((path, why));
+    // Every key is of a version that went with the engine, and the copy is made.
+    erase_if_present(&home.path("erasure.keys"))?;
     open(marker)
+}
+
+/// An engine whose file was wiped opens as an empty one without a word: it must still know its epoch.
+fn check_epoch(engine: &Engine, home: &Home, marker: Marker) -> Result<(), StoreError> {
+    let epoch = marker.epoch.to_be_bytes();
+    match engine.get(layout::EPOCH_KEY)? {
+        Some(found) if *found == epoch => Ok(()),
+        // The key file is made after this: without it no opening was ever completed, and nothing acknowledged.
+        None if opened_before(home) => {
+            Err(StoreError::EngineDamaged { why: "it has lost everything, without reporting an error".to_owned() })
+        }
+        None => engine.apply([(layout::EPOCH_KEY.to_vec(), Some(epoch.to_vec()))]).and_then(|()| engine.flush()),
+        Some(_) => Err(StoreError::EngineDamaged { why: "it belongs to another store (restored in part?)".to_owned() }),
+    }
+}
+
+fn opened_before(home: &Home) -> bool {
+    home.path("erasure.keys").exists()
+}
+
+/// Makes the engine write its settings again. They are the same for every store but for the segment size, which the
+/// marker has, so damage there need not cost the whole store.
+fn forget_engine_settings(home: &Home) -> Result<(), StoreError> {
+    let settings = home.path("engine/conf");
+    match fs::rename(&settings, home.path("engine/conf.before")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("rename", &settings)(error)),
+        _ => Ok(()),
+    }
 }
 
 fn suspicion_path(home: &Home) -> PathBuf {
@@ -354,8 +387,8 @@ fn expire_set_aside(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         let Some(seconds) = name.strip_prefix(&prefix).and_then(|seconds| seconds.parse().ok()) else { continue };
         let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap_or_default();
         let keys = entry.path().join("erasure.keys");
-        if age > SET_ASIDE_READABLE && keys.exists() {
-            erase_file(&keys).map_err(failed("erase", &keys))?;
+        if age > SET_ASIDE_READABLE {
+            erase_if_present(&keys)?;
         }
         present.push(entry.path());
     }
@@ -363,11 +396,17 @@ fn expire_set_aside(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(present)
 }
 
-fn erase_file(path: &Path) -> io::Result<()> {
-    use std::io::Write;
-    let mut file = owner_only().write(true).open(path)?;
-    let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX)];
-    file.write_all(&zeros)?;
-    file.sync_all()?;
-    fs::remove_file(path)
+/// Overwrites a file with zeros and removes it.
+fn erase_if_present(path: &Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let erase = || {
+        let mut file = owner_only().write(true).open(path)?;
+        let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX)];
+        file.write_all(&zeros)?;
+        file.sync_all()?;
+        fs::remove_file(path)
+    };
+    erase().map_err(failed("erase", path))
 }
