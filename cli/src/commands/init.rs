@@ -2,14 +2,12 @@
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::card::OrgCard;
-use fingerpost_proto::v1;
-use prost::Message;
 use serde_json::json;
 
 use crate::args::InitArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
-use crate::identity::{CARD_FILE, keep_card};
+use crate::identity::{CARD_FILE, GenesisCard, keep_card};
 use crate::keys::{self, KeyPurpose, Signer};
 use crate::recovery::{RecoveryPhrase, WORDS_ASKED};
 use crate::session::Session;
@@ -28,31 +26,18 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
         (Signer::from_seed(&root_seed).map_err(unfit)?, Signer::from_seed(&device_seed).map_err(unfit)?);
     let advertised = node.as_ref().map(|node| node.addresses.clone()).unwrap_or_default();
     let endpoints = if args.endpoint.is_empty() { advertised } else { args.endpoint };
-    let mut devices = vec![v1::Device {
-        key: device.public().as_bytes().to_vec(),
-        roles: vec![v1::DeviceRole::Publish.into()],
-        not_before: 0,
-        label: "admin".to_owned(),
-    }];
-    devices.extend(node.as_ref().map(|node| v1::Device {
-        key: node.key.as_bytes().to_vec(),
-        roles: vec![v1::DeviceRole::Node.into()],
-        not_before: 0,
-        label: "node".to_owned(),
-    }));
-    let mut nonce = vec![0; 16];
+    let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|_| keys::KeyFileError::Randomness)?;
-    let card_bytes = v1::OrgCard {
-        root_keys: vec![root.public().as_bytes().to_vec()],
-        recovery_digest: phrase.digest().map_err(unfit)?.to_vec(),
-        devices,
+    let genesis = GenesisCard {
+        name: args.name.trim(),
+        root: root.public(),
+        recovery_digest: phrase.digest().map_err(unfit)?,
+        device: device.public(),
+        node: node.as_ref().map(|node| &node.key),
         endpoints,
-        name: args.name.trim().to_owned(),
-        protocol_level_min: 1,
         nonce,
-        ..Default::default()
-    }
-    .encode_to_vec();
+    };
+    let card_bytes = genesis.encode();
     let card = OrgCard::read(&card_bytes)
         .map_err(|error| Failure::new(Exit::Usage, "this organisation cannot be described").caused_by(&error))?;
 
