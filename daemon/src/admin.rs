@@ -122,7 +122,8 @@ impl crate::rpc::admin_server::Admin for AdminService {
     }
 
     async fn create_network(
-        &self, request: Request<v1::CreateNetworkRequest>,
+        &self,
+        request: Request<v1::CreateNetworkRequest>,
     ) -> Result<Response<v1::CreateNetworkReply>, Status> {
         let v1::CreateNetworkRequest { charter, envelopes } = request.into_inner();
         let network = fingerpost_proto::id::NetworkId::of_charter(&charter);
@@ -131,7 +132,8 @@ impl crate::rpc::admin_server::Admin for AdminService {
     }
 
     async fn register_invite(
-        &self, request: Request<v1::RegisterInviteRequest>,
+        &self,
+        request: Request<v1::RegisterInviteRequest>,
     ) -> Result<Response<v1::RegisterInviteReply>, Status> {
         use prost::Message;
         let invitation = v1::Invitation::decode(request.into_inner().invitation.as_slice())
@@ -140,10 +142,8 @@ impl crate::rpc::admin_server::Admin for AdminService {
         self.driver.send(Command::RegisterInvite { invitation, reply }).await.map_err(stopped)?;
         let answer = answer.await.map_err(|_| stopped(crate::driver::Stopped))?;
         answer.map_err(Status::failed_precondition)?;
-        let reply = v1::RegisterInviteReply {
-            node_key: self.about.node_key.to_vec(),
-            addresses: self.about.addresses.clone(),
-        };
+        let reply =
+            v1::RegisterInviteReply { node_key: self.about.node_key.to_vec(), addresses: self.about.addresses.clone() };
         Ok(Response::new(reply))
     }
 
@@ -163,7 +163,9 @@ impl crate::rpc::admin_server::Admin for AdminService {
         let introduction = joining.introduce().await.map_err(join_failed)?;
         let own = self.driver.look(|view| view.node.map(|node| node.network())).await.map_err(stopped)?;
         if own.is_some_and(|network| network != joining.code.network) {
-            return Err(Status::failed_precondition("this node is in another network already; one node serves one network"));
+            return Err(Status::failed_precondition(
+                "this node is in another network already; one node serves one network",
+            ));
         }
         joining.admit(envelopes.clone()).await.map_err(join_failed)?;
         self.found(introduction.charter.clone(), envelopes).await?;
@@ -178,7 +180,8 @@ impl crate::rpc::admin_server::Admin for AdminService {
     type PublishStream = Replies<v1::PublishReply>;
 
     async fn publish(
-        &self, request: Request<Streaming<v1::PublishRequest>>,
+        &self,
+        request: Request<Streaming<v1::PublishRequest>>,
     ) -> Result<Response<Self::PublishStream>, Status> {
         let mut requests = request.into_inner();
         // Requests are handed in at once and answered in order, so that their commits can be shared.
@@ -289,7 +292,9 @@ fn status(view: &View<'_>, about: &About) -> v1::StatusReply {
         reply.disk_bytes = usage.disk_bytes;
         reply.disk_free_bytes = usage.free_bytes;
         if usage.wants_compaction() {
-            reply.warnings.push("the store takes four times the space of its records; run: fingerpostd compact".to_owned());
+            reply
+                .warnings
+                .push("the store takes four times the space of its records; run: fingerpostd compact".to_owned());
         }
     }
     let Some(node) = view.node else { return reply };

@@ -219,7 +219,8 @@ mod tests {
     #[test]
     fn every_commented_line_of_the_example_is_a_valid_key() {
         let example = include_str!("../fingerpostd.example.toml");
-        let all: String = example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        let all: String =
+            example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let config = parse(&all).unwrap();
         assert_eq!(config.peer.dial.len(), 1);
         assert!(config.feed.base_url.is_some());

@@ -170,7 +170,8 @@ impl Daemon {
             }
             None => None,
         };
-        let configured = config.peer.dial.iter().filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone())));
+        let configured =
+            config.peer.dial.iter().filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone())));
         let dialler = Dialler::new(driver.clone(), identity, key.public(), configured.collect());
         let about = Arc::new(About {
             node_key: *key.public().as_bytes(),
@@ -308,7 +309,11 @@ fn advertised(config: &Config, peer_address: Option<SocketAddr>) -> Vec<String> 
     if !config.peer.advertise.is_empty() {
         return config.peer.advertise.clone();
     }
-    peer_address.filter(|address| !address.ip().is_unspecified()).map(|address| address.to_string()).into_iter().collect()
+    peer_address
+        .filter(|address| !address.ip().is_unspecified())
+        .map(|address| address.to_string())
+        .into_iter()
+        .collect()
 }
 
 fn feed_settings(config: &Config) -> FeedSettings {
@@ -360,7 +365,10 @@ async fn recheck_peers(listener: ListenerControl, mut members: watch::Receiver<u
 }
 
 async fn serve_peers(
-    listener: Listener, driver: DriverHandle, reader: Arc<dyn crate::store::StoreReader>, stop: watch::Receiver<bool>,
+    listener: Listener,
+    driver: DriverHandle,
+    reader: Arc<dyn crate::store::StoreReader>,
+    stop: watch::Receiver<bool>,
 ) {
     let service = PeerServer::new(PeerService::new(driver, reader))
         .max_decoding_message_size(FRAME_BYTES_MAX)

@@ -24,10 +24,10 @@ use crate::clock;
 use crate::store::{Durability, Operation, Store, StoreReader};
 use crate::verifier::Verifier;
 
-pub(crate) use restoring::RestoreError;
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
 pub(crate) use links::LinkQueue;
 use links::Links;
+pub(crate) use restoring::RestoreError;
 
 /// Commands that wait for the driver; senders wait beyond.
 pub(crate) const COMMANDS_MAX: usize = 1_024;
@@ -227,7 +227,8 @@ impl Driver {
             keys.entry(key).or_insert(crate::transport::Admitted::Invitee);
         }
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
-        let names = node.standings().iter().filter_map(|(org, _)| node.card(org)).map(|card| (card.org, card.name.clone()));
+        let names =
+            node.standings().iter().filter_map(|(org, _)| node.card(org)).map(|card| (card.org, card.name.clone()));
         let charter = node.charter();
         self.catalogue.set_names(names.collect(), charter.text.name.clone(), charter.text.licence_url.clone());
         self.members_changed.send_modify(|generation| *generation += 1);

@@ -68,7 +68,11 @@ impl Outgoing {
 
 /// Reads frames until either side ends, then says that the link is down.
 async fn pump<E>(
-    driver: DriverHandle, peer: Peer, outbound: bool, queue: LinkQueue, mut ended: watch::Receiver<bool>,
+    driver: DriverHandle,
+    peer: Peer,
+    outbound: bool,
+    queue: LinkQueue,
+    mut ended: watch::Receiver<bool>,
     mut incoming: impl Stream<Item = Result<RawFrame, E>> + Unpin,
 ) {
     let (epoch, permits) = (queue.epoch, Arc::clone(&queue.permits));

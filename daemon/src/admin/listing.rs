@@ -48,7 +48,8 @@ impl Wanted {
 
 /// Lists in the order of set keys, in the background, as fast as the asker reads.
 pub(super) async fn list(
-    service: &AdminService, wanted: Wanted,
+    service: &AdminService,
+    wanted: Wanted,
 ) -> Result<mpsc::Receiver<Result<v1::ListReply, Status>>, Status> {
     let (sender, receiver) = mpsc::channel(4);
     let (driver, catalogue) = (service.driver.clone(), service.catalogue.clone());
@@ -73,7 +74,9 @@ pub(super) async fn list(
                             return;
                         }
                     };
-                    let Some(entry) = entry.filter(|(entry, version)| is_wanted(&wanted, entry, version)) else { continue };
+                    let Some(entry) = entry.filter(|(entry, version)| is_wanted(&wanted, entry, version)) else {
+                        continue;
+                    };
                     if left == 0 {
                         break;
                     }
@@ -137,7 +140,10 @@ pub(super) async fn show(service: &AdminService, request: v1::ShowRequest) -> Re
 }
 
 fn slots(
-    view: &crate::driver::View<'_>, audience: Audience, from: SetKey, org: Option<OrgId>,
+    view: &crate::driver::View<'_>,
+    audience: Audience,
+    from: SetKey,
+    org: Option<OrgId>,
 ) -> Vec<(Slot, OrgId, usize)> {
     let Some(node) = view.node else { return Vec::new() };
     let prefix = org.map(|org| SetKey::first_of(true, &org));

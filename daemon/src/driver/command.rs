@@ -88,7 +88,8 @@ impl DriverHandle {
 
     /// Runs `look` on the driver's thread and returns what it returns. It must be quick.
     pub(crate) async fn look<T: Send + 'static>(
-        &self, look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+        &self,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         let (sender, receiver) = oneshot::channel();
         let look = Box::new(move |view: &View<'_>| drop(sender.send(look(view))));

@@ -106,7 +106,11 @@ impl Driver {
     }
 
     fn send_versions(
-        &mut self, to: &node::Peer, want: u64, slots: Vec<fingerpost_proto::set::Slot>, more: &mut Vec<Output>,
+        &mut self,
+        to: &node::Peer,
+        want: u64,
+        slots: Vec<fingerpost_proto::set::Slot>,
+        more: &mut Vec<Output>,
     ) {
         let mut envelopes = Vec::with_capacity(slots.len());
         let mut bytes = 0;
@@ -183,7 +187,10 @@ impl Driver {
             self.set_read_only(None);
         }
         if usage.stray_blobs > 0 {
-            tracing::error!(count = usage.stray_blobs, "files in the engine's blobs folder would not survive a power cut");
+            tracing::error!(
+                count = usage.stray_blobs,
+                "files in the engine's blobs folder would not survive a power cut"
+            );
         }
     }
 
@@ -210,7 +217,9 @@ impl Driver {
                 let ours = clock::now_ms();
                 tracing::warn!(peer = %short(&peer), ahead_ms, ours, "clocks differ by more than two minutes; check both");
             }
-            Notice::Farewell { peer, message } => tracing::info!(peer = %short(&peer), message, "the peer ends the link"),
+            Notice::Farewell { peer, message } => {
+                tracing::info!(peer = %short(&peer), message, "the peer ends the link")
+            }
         }
     }
 }

@@ -61,7 +61,10 @@ struct Shared {
 
 impl Dialler {
     pub(crate) fn new(
-        driver: DriverHandle, identity: TlsIdentity, own_key: PublicKey, configured: Vec<(Peer, String)>,
+        driver: DriverHandle,
+        identity: TlsIdentity,
+        own_key: PublicKey,
+        configured: Vec<(Peer, String)>,
     ) -> Dialler {
         let (states, introduced) = (Mutex::default(), Mutex::default());
         Dialler { shared: Arc::new(Shared { driver, identity, own_key, configured, states, introduced }) }
@@ -224,7 +227,8 @@ impl tokio_stream::Stream for OutgoingFrames {
     type Item = super::RawFrame;
 
     fn poll_next(
-        mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>,
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Self::Item>> {
         self.0.poll_frame(context)
     }

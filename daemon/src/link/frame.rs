@@ -40,7 +40,11 @@ impl prost::Message for RawFrame {
 
     /// Not used: [`RawFrame::merge`] takes whole messages. Skips the field, as for one that is not known.
     fn merge_field(
-        &mut self, tag: u32, wire_type: WireType, buffer: &mut impl Buf, context: DecodeContext,
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
     ) -> Result<(), DecodeError> {
         prost::encoding::skip_field(wire_type, tag, buffer, context)
     }

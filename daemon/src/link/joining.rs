@@ -28,7 +28,9 @@ pub(crate) enum JoinError {
     Refused(String),
     #[error("the inviter's node sent a charter that cannot be used: {0}")]
     Charter(#[from] CharterError),
-    #[error("the inviter's node sent the charter of another network ({found}); the invite is for {expected}. Do not join; ask the inviter")]
+    #[error(
+        "the inviter's node sent the charter of another network ({found}); the invite is for {expected}. Do not join; ask the inviter"
+    )]
     OtherNetwork { found: fingerpost_proto::id::NetworkId, expected: fingerpost_proto::id::NetworkId },
     #[error("the inviter's card cannot be read: {0}")]
     CardVersion(#[from] VersionError),
@@ -83,7 +85,11 @@ impl Joining {
     /// Hands in card and acceptance.
     pub(crate) async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
         let reply = self.client.admit(v1::AdmitRequest { envelopes }).await.map_err(refused)?.into_inner();
-        if reply.refusal.is_empty() { Ok(()) } else { Err(JoinError::Refused(reply.refusal.chars().take(500).collect())) }
+        if reply.refusal.is_empty() {
+            Ok(())
+        } else {
+            Err(JoinError::Refused(reply.refusal.chars().take(500).collect()))
+        }
     }
 }
 

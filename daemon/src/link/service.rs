@@ -3,10 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::node::{Outcome, Peer};
 use fingerpost_proto::set::{SetKey, Slot};
-use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 use tokio_stream::Stream;
