@@ -6,11 +6,9 @@ use std::path::Path;
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::card::OrgCard;
-use fingerpost_proto::v1;
-use prost::Message;
 
 use crate::failure::{Exit, Failure};
-use crate::identity::keep_card;
+use crate::identity::{GenesisCard, keep_card};
 use crate::keys::{self, KeyPurpose, Seed, Signer};
 use crate::recovery::RecoveryPhrase;
 
@@ -35,27 +33,18 @@ impl Founding {
             |error| Failure::new(Exit::Permission, "the fresh key is unfit; run the command again").caused_by(&error);
         let root = Signer::from_seed(&root_seed).map_err(unfit)?;
         let device = Signer::from_seed(&device_seed).map_err(unfit)?;
-        let listed = |key: &PublicKey, role: v1::DeviceRole, label: &str| v1::Device {
-            key: key.as_bytes().to_vec(),
-            roles: vec![role.into()],
-            not_before: 0,
-            label: label.to_owned(),
-        };
-        let mut devices = vec![listed(device.public(), v1::DeviceRole::Publish, "admin")];
-        devices.extend(node.map(|key| listed(key, v1::DeviceRole::Node, "node")));
-        let mut nonce = vec![0; 16];
+        let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| keys::KeyFileError::Randomness)?;
-        let card_bytes = v1::OrgCard {
-            root_keys: vec![root.public().as_bytes().to_vec()],
-            recovery_digest: phrase.digest().map_err(unfit)?.to_vec(),
-            devices,
+        let card_bytes = GenesisCard {
+            name: name.trim(),
+            root: root.public(),
+            recovery_digest: phrase.digest().map_err(unfit)?,
+            device: device.public(),
+            node,
             endpoints,
-            name: name.trim().to_owned(),
-            protocol_level_min: 1,
             nonce,
-            ..Default::default()
         }
-        .encode_to_vec();
+        .encode();
         let card = OrgCard::read(&card_bytes)
             .map_err(|error| Failure::new(Exit::Usage, "this organisation cannot be described").caused_by(&error))?;
         Ok(Founding { phrase, card, card_bytes, root_seed, device_seed })

@@ -25,8 +25,6 @@ pub mod store;
 pub mod transport;
 mod verifier;
 
-pub mod feed;
-
 /// Generated gRPC service stubs.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 pub mod rpc {

@@ -56,7 +56,7 @@ pub(super) async fn run(session: &Session, args: ImportArgs) -> Result<Exit, Fai
     }
     if !args.withdraw_missing && !missing.is_empty() {
         session.printer.note(&format!(
-            "{} of yours are not in these files and stay as they are; to take them back: --withdraw-missing",
+            "Not in these files, and left as they are: {} of yours. To take them back: --withdraw-missing",
             count(missing.len(), "record")
         ));
     }

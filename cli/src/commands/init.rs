@@ -18,8 +18,8 @@ const ATTEMPTS_MAX: usize = 3;
 pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failure> {
     check_empty(session)?;
     let node = if args.hosted { None } else { Some(node_of(session).await?) };
-    let advertised = node.as_ref().map(|node| node.address.clone()).filter(|address| !address.is_empty());
-    let endpoints = if args.endpoint.is_empty() { advertised.into_iter().collect() } else { args.endpoint };
+    let advertised = node.as_ref().map(|node| node.addresses.clone()).unwrap_or_default();
+    let endpoints = if args.endpoint.is_empty() { advertised } else { args.endpoint };
     let founding = Founding::draft(&args.name, endpoints, node.as_ref().map(|node| &node.key))?;
     let (card, phrase) = (&founding.card, &founding.phrase);
     show_phrase(session, phrase)?;
@@ -58,7 +58,7 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
 
 struct NodeOf {
     key: PublicKey,
-    address: String,
+    addresses: Vec<String>,
 }
 
 async fn node_of(session: &Session) -> Result<NodeOf, Failure> {
@@ -72,7 +72,9 @@ async fn node_of(session: &Session) -> Result<NodeOf, Failure> {
     let status = session.node().await.map_err(without)?.status().await?;
     let key = PublicKey::from_bytes(&status.node_key)
         .map_err(|error| Failure::new(Exit::Invalid, "the node has no usable key").caused_by(&error))?;
-    Ok(NodeOf { key, address: status.advertised_address })
+    // The node joins several addresses with a comma.
+    let addresses = status.advertised_address.split(',').map(str::trim).filter(|address| !address.is_empty());
+    Ok(NodeOf { key, addresses: addresses.map(str::to_owned).collect() })
 }
 
 fn check_empty(session: &Session) -> Result<(), Failure> {
