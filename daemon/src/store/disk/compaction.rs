@@ -14,6 +14,8 @@ use crate::store::{StoreError, space};
 
 /// Entries copied at once.
 const ENTRIES_PER_FETCH: usize = 256;
+/// Bytes copied between two flushes.
+const FLUSH_BYTES: usize = 4 << 20;
 
 impl SledStore {
     /// Errors: [`StoreError::DiskFull`] when a second copy would not fit.
@@ -31,10 +33,17 @@ impl SledStore {
         let open = |folder: &Path| Engine::open(folder, self.marker.segment_bytes, self.options.cache_bytes);
         let new = open(&copy)?;
         let mut first = vec![0];
+        let mut unflushed_bytes = 0;
         loop {
             let entries = self.shared.with_engine(|engine| engine.range(&first, &[0xff], ENTRIES_PER_FETCH))?;
             for (key, value) in &entries {
                 new.insert(key, value)?;
+                unflushed_bytes += value.len();
+            }
+            // What the copying itself leaves behind is only used again once what replaced it is on the disk.
+            if unflushed_bytes > FLUSH_BYTES {
+                new.flush()?;
+                unflushed_bytes = 0;
             }
             let Some((key, _)) = entries.last() else { break };
             first = [key, &[0][..]].concat();
