@@ -187,7 +187,7 @@ fn an_engine_that_does_not_open_is_set_aside_and_rebuilt_from_the_journal() {
     let (aside, why) = opened.set_aside.unwrap();
     assert!(aside.join("db").exists() && aside.join("erasure.keys").exists() && !why.is_empty());
     assert_eq!(opened.replayed, 50);
-    assert_eq!(opened.set_aside_present, [aside.clone()]);
+    assert_eq!(opened.set_aside_present, std::slice::from_ref(&aside));
     assert_eq!(store.reader().get(&slot(3)).unwrap().unwrap().envelope, body(b"own", 3));
     drop(store);
     let old = aside.with_file_name("store.corrupt-1000");
