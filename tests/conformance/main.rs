@@ -1,4 +1,5 @@
-//! Runs every vector of `spec/vectors` against this implementation, from the files alone.
+//! Runs every vector of `spec/vectors` against this implementation, from the files alone, and compares the tables of
+//! `spec/` with the source.
 //!
 //! A case of a `_valid` file must give exactly what it says, a case of an `_invalid` file exactly the error it names.
 
@@ -7,6 +8,7 @@
 mod bodies;
 mod node;
 mod pair;
+mod tables;
 mod vector;
 mod wire;
 
@@ -79,4 +81,34 @@ fn what_is_not_understood_is_relayed_byte_for_byte() {
 #[test]
 fn an_exchange_goes_as_written() {
     Vectors::read("exchange_valid").each(node::exchange);
+}
+
+#[test]
+fn the_table_of_limits_is_the_source() {
+    tables::limits();
+}
+
+#[test]
+fn the_table_of_errors_is_the_source() {
+    tables::errors();
+}
+
+#[test]
+fn the_list_of_check_words_is_the_source() {
+    tables::words();
+}
+
+#[test]
+fn the_tables_of_fields_are_the_schema() {
+    tables::fields();
+}
+
+#[test]
+fn every_vector_file_is_listed_in_the_reading_order() {
+    tables::files();
+}
+
+#[test]
+fn every_example_of_a_page_is_from_a_vector() {
+    tables::examples();
 }
