@@ -77,10 +77,10 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let slots = slots.await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mut inviter_card = Vec::new();
         for slot in slots {
-            if let Ok(Some(row)) = self.reader.get(&slot.into()) {
-                if row.kind == Kind::CARD {
-                    inviter_card = row.envelope;
-                }
+            if let Ok(Some(row)) = self.reader.get(&slot.into())
+                && row.kind == Kind::CARD
+            {
+                inviter_card = row.envelope;
             }
         }
         Ok(Response::new(v1::IntroduceReply { charter, inviter_card, clock_ms: clock::now_ms() }))

@@ -513,7 +513,7 @@ impl Node {
 impl Input {
     /// Shorthand for what every driver does with signatures: checks them one by one, strictly.
     pub fn verified(ticket: u64, versions: Vec<(SignedVersion, PublicKey)>) -> Input {
-        let check = |(version, key): (SignedVersion, PublicKey)| version.verify(&key);
-        Input::Verified { ticket, versions: versions.into_iter().map(check).collect() }
+        let checked = versions.into_iter().map(|(version, key)| SignedVersion::verify(version, &key));
+        Input::Verified { ticket, versions: checked.collect() }
     }
 }

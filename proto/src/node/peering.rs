@@ -140,12 +140,12 @@ impl Node {
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });
             }
             Content::Pong(pong) => {
-                if let Some(link) = self.links.get_mut(&peer) {
-                    if let Some(sent_at) = link.ping_sent_at.take().filter(|sent_at| *sent_at == pong.nonce) {
-                        let round_trip_ms = now.saturating_sub(sent_at);
-                        link.round_trip_ms = Some(round_trip_ms);
-                        link.clock_ahead_ms = Some(difference(pong.clock_ms, sent_at + round_trip_ms / 2));
-                    }
+                if let Some(link) = self.links.get_mut(&peer)
+                    && let Some(sent_at) = link.ping_sent_at.take().filter(|sent_at| *sent_at == pong.nonce)
+                {
+                    let round_trip_ms = now.saturating_sub(sent_at);
+                    link.round_trip_ms = Some(round_trip_ms);
+                    link.clock_ahead_ms = Some(difference(pong.clock_ms, sent_at + round_trip_ms / 2));
                 }
             }
         }

@@ -138,10 +138,10 @@ impl Trust {
     /// An invitation counts from the moment its inviter's card can bear out its signature. Each is checked once.
     fn check_invitations(&mut self) {
         for place in self.places.values_mut().filter(|place| place.invitation_holds.is_none()) {
-            if let Statement::Acceptance(Some(invitation)) = &place.statement {
-                if let Some(card) = self.cards.get(&invitation.inviter) {
-                    place.invitation_holds = Some(invitation.check_signature(&self.charter.network, card).is_ok());
-                }
+            if let Statement::Acceptance(Some(invitation)) = &place.statement
+                && let Some(card) = self.cards.get(&invitation.inviter)
+            {
+                place.invitation_holds = Some(invitation.check_signature(&self.charter.network, card).is_ok());
             }
         }
     }
