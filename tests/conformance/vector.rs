@@ -88,7 +88,7 @@ pub(crate) fn bytes_of(value: &Value) -> Vec<u8> {
 
 fn unhex(text: &str) -> Vec<u8> {
     assert!(
-        text.len() % 2 == 0 && !text.bytes().any(|byte| byte.is_ascii_uppercase()),
+        text.len().is_multiple_of(2) && !text.bytes().any(|byte| byte.is_ascii_uppercase()),
         "lower-case hexadecimal: {text}"
     );
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()

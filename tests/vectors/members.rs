@@ -23,11 +23,13 @@ fn org(n: u8) -> OrgId {
     OrgId([n; 32])
 }
 
+/// Organisation, hybrid logical clock, and inviter with the seed of the one-time key.
+type Accepts = (u8, u64, Option<(u8, u8)>);
+
 /// Statements in short: organisations by one byte.
 #[derive(Default)]
 struct Said {
-    /// Organisation, hybrid logical clock, and inviter with the seed of the one-time key.
-    accepts: Vec<(u8, u64, Option<(u8, u8)>)>,
+    accepts: Vec<Accepts>,
     leaves: Vec<(u8, u64)>,
     vouches: Vec<(u8, u8)>,
     objections: Vec<(u8, u8)>,
