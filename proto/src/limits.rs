@@ -82,7 +82,7 @@ pub const INVITE_CODE_CHARS_MAX: usize = 8_192;
 const _: () = assert!(VERSIONS_FRAME_BYTES_MAX >= ENVELOPE_BYTES_MAX, "one version must fit into a frame");
 const _: () = assert!(VERSIONS_FRAME_BYTES_MAX + VERSIONS_PER_FRAME_MAX * 4 + 64 < FRAME_BYTES_MAX, "framing fits too");
 const _: () = assert!(
-    OPEN_RANGES_PER_REQUEST_MAX * (RANGE_FAN_OUT + 1) + 1 <= RANGES_PER_FRAME_MAX,
+    OPEN_RANGES_PER_REQUEST_MAX * (RANGE_FAN_OUT + 1) < RANGES_PER_FRAME_MAX,
     "a reply fits its frame, with a gap before and after each range that it cuts"
 );
 const _: () = assert!(

@@ -357,7 +357,8 @@ fn a_withheld_location_has_areas_phones_and_names() {
 #[test]
 fn a_withheld_location_with_any_sign_of_its_place_is_refused_and_a_physical_one_is_not() {
     let area = || v1::Area { geojson: "{}".into(), ..Default::default() };
-    let changes: Vec<(&str, Box<dyn Fn(&mut v1::Location)>)> = vec![
+    type Change = Box<dyn Fn(&mut v1::Location)>;
+    let changes: Vec<(&str, Change)> = vec![
         ("addresses", Box::new(|body| body.addresses = vec![v1::Address::default()])),
         ("latitude_e7", Box::new(|body| (body.latitude_e7, body.longitude_e7) = (Some(0), Some(0)))),
         ("longitude_e7", Box::new(|body| body.longitude_e7 = Some(1))),
