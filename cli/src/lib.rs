@@ -1,4 +1,29 @@
 //! The admin's side of Fingerpost: keys, signing and import. Asks its node over gRPC.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`args`], [`commands`] | the command tree and what each command does |
+//! | [`publish`] | decides what to sign, signs it, hands it in; usable without a terminal |
+//! | [`import`] | reads spreadsheets and HSDS into drafts |
+//! | [`founding`], [`keys`], [`recovery`], [`identity`], [`statements`] | this organisation, its keys and words on paper |
+//! | [`client`] | the connection to the node |
+//! | [`failure`], [`output`], [`progress`] | what people and scripts read |
+
+pub mod args;
+pub mod client;
+pub mod commands;
+pub mod failure;
+pub mod founding;
+pub mod identity;
+pub mod import;
+pub mod keys;
+pub mod output;
+pub mod progress;
+pub mod publish;
+pub mod recovery;
+pub mod session;
+pub mod settings;
+pub mod statements;
 
 /// Generated gRPC client stubs of the Admin service.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]

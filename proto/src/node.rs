@@ -111,7 +111,7 @@ pub struct LinkState {
 }
 
 impl Node {
-    /// A node with empty sets. `seed` chooses the jitter of its periodic work and nothing else.
+    /// A node with empty sets. `seed` chooses the jitter of its periodic work and the first ticket, and nothing else.
     pub fn new(charter: Charter, seed: u64) -> Node {
         Node {
             trust: Trust::new(charter),
@@ -121,7 +121,7 @@ impl Node {
             quarantine: Quarantine::default(),
             deadlines: Deadlines::default(),
             pending: BTreeMap::new(),
-            next_ticket: 0,
+            next_ticket: seed,
             hlc_max: Hlc(0),
             spread: BTreeMap::new(),
             spread_order: std::collections::VecDeque::new(),

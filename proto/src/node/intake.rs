@@ -241,7 +241,7 @@ impl Node {
         outputs: &mut Vec<Output>,
     ) {
         let ticket = self.next_ticket;
-        self.next_ticket += 1;
+        self.next_ticket = self.next_ticket.wrapping_add(1);
         self.pending.insert(ticket, source);
         let versions = verify.into_iter().map(|(_, version, key)| (version, key)).collect();
         outputs.push(Output::Verify { ticket, versions });

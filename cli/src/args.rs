@@ -1,0 +1,477 @@
+//! The command tree. Examples stand first in every help text.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::{Colour, Format};
+use crate::settings::HOME_VARIABLE;
+
+/// Most one-time invites made at once.
+pub const INVITES_MAX: u8 = 100;
+
+const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+/// Printed by `--help`, and compared with `failure.rs` by a test.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a check found differences, data is not valid, or some of it was rejected
+  2  the command line is wrong, or a question could not be asked
+  3  the node does not answer
+  4  a key is missing or too widely readable, or access was denied
+  5  somebody else changed the same thing, or it exists already
+  6  a part was done before it broke off
+  7  the node or the network does not allow it
+
+Settings come from the command line, then the environment (FINGERPOST_HOME, NO_COLOR), then admin.toml in the home.";
+
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        format!("{} (protocol level {})", env!("CARGO_PKG_VERSION"), fingerpost_proto::PROTOCOL_LEVEL)
+    });
+    &VERSION
+}
+
+/// Publish services and events of your organisation, and see what your network shares.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fingerpost",
+    version = version(),
+    help_template = TEMPLATE,
+    before_help = "\
+Examples:
+  fingerpost init --name \"Brushwood Refugee Forum\"     make your organisation's keys
+  fingerpost join fp1:…                                 join a network with an invite
+  fingerpost import services.csv --check                see what an import would change
+  fingerpost import services.csv                        sign and publish it
+  fingerpost confirm --due 30                           say \"still correct\" for what ends soon
+  fingerpost status                                     is everything all right?",
+    after_help = EXIT_CODES,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Folder with your keys and card [env: FINGERPOST_HOME] [default: ~/.fingerpost]
+    #[arg(long, global = true, env = HOME_VARIABLE, hide_env = true, value_name = "DIR", help_heading = "Everywhere")]
+    pub home: Option<PathBuf>,
+    /// Socket of the node to talk to [default: `node` in admin.toml, else admin.sock in the home]
+    #[arg(long, global = true, value_name = "SOCKET", help_heading = "Everywhere")]
+    pub node: Option<PathBuf>,
+    /// How results are written: table, or json, which is stable and documented
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        help_heading = "Everywhere"
+    )]
+    pub output: Format,
+    /// Never ask; fail and name the option that answers instead
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub no_input: bool,
+    /// Answer yes to every question
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    pub yes: bool,
+    /// When to use colour: auto or never (also: NO_COLOR=1)
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        alias = "colour",
+        hide_possible_values = true,
+        value_name = "WHEN",
+        help_heading = "Everywhere"
+    )]
+    pub color: Colour,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an organisation: its keys, its card and its recovery words
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost init --name \"Brushwood Refugee Forum\"
+  fingerpost init --name \"Garden Group\" --hosted       no node of your own: a neighbour's carries your records"
+    )]
+    Init(InitArgs),
+    /// Found a network
+    #[command(help_template = TEMPLATE)]
+    Network {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: NetworkCommand,
+    },
+    /// Invite an organisation: prints one line to send, and four words to compare by phone
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost invite
+  fingerpost invite --count 5 --expires-days 30"
+    )]
+    Invite(InviteArgs),
+    /// Join a network with an invite
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost join fp1:…
+  fingerpost join - < invite.txt                        keeps the invite out of the shell's history"
+    )]
+    Join(JoinArgs),
+    /// Publish records from spreadsheets (CSV) or HSDS JSON; publishes only what is new or changed
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost template > services.csv                    an empty table with every column
+  fingerpost import services.csv --check                what would change? (exit 1: something)
+  fingerpost import services.csv
+  fingerpost import services.csv --withdraw-missing --confirm 2"
+    )]
+    Import(ImportArgs),
+    /// Print the CSV template
+    #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost template > services.csv")]
+    Template,
+    /// List records
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost list --mine
+  fingerpost list --mine --due 30                       whose lease ends within 30 days
+  fingerpost list --kind service --org \"City Library\"
+  fingerpost list -o json | jq '.records[].name'"
+    )]
+    List(ListArgs),
+    /// Show everything about one record
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost show service:drop-in
+  fingerpost show 3d2f8a51-9a1b-5a0e-8f43-0c9a66f2f1aa -o json"
+    )]
+    Show(ShowArgs),
+    /// Take records back: they leave every feed and do not return
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost withdraw service:drop-in
+  fingerpost withdraw service:drop-in event:choir --confirm 2"
+    )]
+    Withdraw(WithdrawArgs),
+    /// Say that records are still correct: renews their lease, keeps their content
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost confirm service:drop-in
+  fingerpost confirm --due 30                           all whose lease ends within 30 days
+  fingerpost confirm --all"
+    )]
+    Confirm(ConfirmArgs),
+    /// Is everything all right? Warnings first, then what to do next
+    #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost status")]
+    Status,
+    /// The nodes that this node talks to
+    #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost peers")]
+    Peers,
+    /// The organisations of the network, and who vouches for them
+    #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost members")]
+    Members,
+    /// Your organisation's id and keys
+    #[command(help_template = TEMPLATE, before_help = "Examples:\n  fingerpost id\n  fingerpost id --full")]
+    Id(IdArgs),
+    /// Print a completion script for a shell
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "Example:\n  fingerpost completions bash > ~/.local/share/bash-completion/completions/fingerpost"
+    )]
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with networks.
+#[derive(Debug, Subcommand)]
+pub enum NetworkCommand {
+    /// Found a network with your organisation as its first member
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Example:
+  fingerpost network create --name \"Midlands Asylum Directory\" \\
+      --purpose \"Current information for people who seek refuge\" --principle \"Nobody owns the list\""
+    )]
+    Create(NetworkCreateArgs),
+}
+
+/// `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// Name of your organisation, as others will read it
+    #[arg(long)]
+    pub name: String,
+    /// Where your node can be reached, host:port; repeatable [default: what the node advertises]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "hosted")]
+    pub endpoint: Vec<String>,
+    /// Your organisation has no node of its own
+    #[arg(long)]
+    pub hosted: bool,
+}
+
+/// `network create`. The charter cannot be changed later.
+#[derive(Args, Debug)]
+pub struct NetworkCreateArgs {
+    /// Name of the network
+    #[arg(long)]
+    pub name: String,
+    /// What it is for
+    #[arg(long)]
+    pub purpose: String,
+    /// Something that members sign up to; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub principle: Vec<String>,
+    /// Members that must vouch for a newcomer
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub vouches_needed: u32,
+    /// Members whose objection puts one out
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub objections_needed: u32,
+    /// Days after which a record leaves the feeds unless somebody confirms it
+    #[arg(long, default_value_t = fingerpost_proto::limits::LEASE_DAYS_DEFAULT, value_name = "DAYS")]
+    pub lease_days: u32,
+    /// Licence of the published data, a web address
+    #[arg(long, value_name = "URL")]
+    pub licence: Option<String>,
+}
+
+/// `invite`.
+#[derive(Args, Debug)]
+pub struct InviteArgs {
+    /// Days until the invite ends
+    #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub expires_days: u32,
+    /// How many to make; each is for one organisation
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=INVITES_MAX as i64))]
+    pub count: u8,
+    /// Where your node can be reached, host:port; repeatable [default: what the node advertises]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Vec<String>,
+}
+
+/// `join`.
+#[derive(Args, Debug)]
+pub struct JoinArgs {
+    /// The invite, fp1:…; `-` reads it from standard input
+    pub code: String,
+    /// Seconds to watch the first records arrive
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub wait: u64,
+}
+
+/// `import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// CSV files in the layout of `fingerpost template`, or HSDS JSON
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Change nothing, only say what would change
+    #[arg(long)]
+    pub check: bool,
+    /// Also withdraw records of the same kinds that are not in the files
+    #[arg(long)]
+    pub withdraw_missing: bool,
+    /// How many records `--withdraw-missing` will withdraw; must be right
+    #[arg(long, value_name = "N", requires = "withdraw_missing")]
+    pub confirm: Option<usize>,
+    /// Language of rows that name none
+    #[arg(long, default_value = "en", value_name = "TAG")]
+    pub language: String,
+    /// Time zone of rows that name none
+    #[arg(long, default_value = "Europe/London", value_name = "ZONE")]
+    pub timezone: String,
+    /// Country of phone numbers and addresses that name none
+    #[arg(long, default_value = "GB", value_name = "CODE")]
+    pub country: String,
+    /// Local id of the organisation that provides services whose row names none
+    #[arg(long, value_name = "LOCAL_ID")]
+    pub organisation: Option<String>,
+    /// Days that records stay in the feeds without being confirmed [default: the network's]
+    #[arg(long, value_name = "DAYS")]
+    pub lease_days: Option<u32>,
+    /// Also write every problem into a CSV file, for colleagues
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Repair phone numbers that lost their leading 0
+    #[arg(long)]
+    pub fix_phones: bool,
+}
+
+/// `list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Only this kind: organisation, service, location, event
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only what your organisation publishes
+    #[arg(long, conflicts_with = "org")]
+    pub mine: bool,
+    /// Only what this organisation publishes: its id, the start of its id, or its name
+    #[arg(long, value_name = "ID")]
+    pub org: Option<String>,
+    /// Withdrawn records, too
+    #[arg(long)]
+    pub withdrawn: bool,
+    /// Only records whose lease ends within so many days, or has ended; of your organisation unless --org is given
+    #[arg(long, value_name = "DAYS")]
+    pub due: Option<u32>,
+    /// At most so many; 0: all [default: 200 in a table, all in JSON]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// `show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Record id, local id or kind:local-id
+    pub id: String,
+    /// Publisher of the local id: its id, the start of its id, or its name [default: your organisation]
+    #[arg(long, value_name = "ID")]
+    pub org: Option<String>,
+}
+
+/// `withdraw`.
+#[derive(Args, Debug)]
+pub struct WithdrawArgs {
+    /// Record ids, local ids or kind:local-id
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// How many records will go; must be right
+    #[arg(long, value_name = "N")]
+    pub confirm: Option<usize>,
+}
+
+/// `confirm`.
+#[derive(Args, Debug)]
+#[group(id = "which", required = true, multiple = false, args = ["ids", "all", "due"])]
+pub struct ConfirmArgs {
+    /// Record ids, local ids or kind:local-id; the only way to bring back a lapsed record
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Everything that readers can see now
+    #[arg(long)]
+    pub all: bool,
+    /// What ends within so many days
+    #[arg(long, value_name = "DAYS")]
+    pub due: Option<u32>,
+}
+
+/// `id`.
+#[derive(Args, Debug)]
+pub struct IdArgs {
+    /// Also keys, endpoints and network
+    #[arg(long)]
+    pub full: bool,
+    /// The same as -o json
+    #[arg(long, conflicts_with = "full")]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::failure::Exit;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_examples_before_options_and_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.find("Examples:").unwrap() < help.find("Usage:").unwrap(), "{help}");
+        for exit in Exit::ALL {
+            assert!(help.contains(&format!("\n  {}  ", exit.code())), "{exit:?} is not in the help");
+        }
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "network") {
+            assert!(command.get_before_help().is_some(), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_readme_documents_every_command_and_exit_code() {
+        let readme = include_str!("../README.md");
+        for exit in Exit::ALL {
+            assert!(readme.contains(&format!("| {} | `{}` |", exit.code(), exit.name())), "{exit:?}");
+        }
+        for command in Cli::command().get_subcommands() {
+            assert!(readme.contains(&format!("### {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_version_names_the_protocol_level() {
+        let version = Cli::command().render_version();
+        assert!(version.contains(&format!("protocol level {}", fingerpost_proto::PROTOCOL_LEVEL)), "{version}");
+    }
+
+    #[test]
+    fn options_of_every_command_may_stand_before_or_after_it() {
+        let before = parse("fingerpost --home /x -o json status").unwrap();
+        let after = parse("fingerpost status --home /x -o json").unwrap();
+        assert_eq!(before.global.home, after.global.home);
+        assert_eq!((before.global.output, after.global.output), (Format::Json, Format::Json));
+    }
+
+    #[test]
+    fn confirm_wants_exactly_one_way_to_choose() {
+        assert!(parse("fingerpost confirm a b").is_ok());
+        assert!(parse("fingerpost confirm --all").is_ok());
+        assert!(parse("fingerpost confirm --due 30").is_ok());
+        for wrong in ["fingerpost confirm", "fingerpost confirm a --all", "fingerpost confirm --all --due 3"] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), i32::from(Exit::Usage.code()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_accepted_at_their_limits_and_refused_beyond() {
+        assert!(parse("fingerpost invite --count 100 --expires-days 365").is_ok());
+        assert!(parse("fingerpost invite --count 101").is_err());
+        assert!(parse("fingerpost invite --count 0").is_err());
+        assert!(parse("fingerpost invite --expires-days 366").is_err());
+        assert!(parse("fingerpost import a.csv --confirm 3").is_err(), "a count without --withdraw-missing");
+        assert!(parse("fingerpost init --name x --hosted --endpoint a:1").is_err());
+    }
+}

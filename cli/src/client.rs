@@ -1,0 +1,231 @@
+//! The line to the node: its Admin service on a unix socket.
+//!
+//! In: the socket's path. Out: a [`NodeClient`]; errors say whether the node is not running, not ours, or unreachable
+//! by its path. Always: what a node streams back is bounded before it is kept.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use fingerpost_proto::v1;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::failure::{Exit, Failure};
+use crate::rpc::admin_client::AdminClient;
+
+/// Longest path of a unix socket, in bytes: the kernel's `sun_path` without its final zero.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Largest message that is read from the node, in bytes.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Entries that one list may have: four times the largest network planned for.
+pub const ENTRIES_MAX: usize = 4_000_000;
+/// Publish requests on their way whose answers are still missing.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
+
+/// What publishing asks of a node. The daemon's demo and the tests have their own.
+pub trait Admin {
+    /// The node's state: clocks, network, charter.
+    fn status(&self) -> impl Future<Output = Result<v1::StatusReply, Failure>> + Send;
+
+    /// The entries that the request selects. Errors: also when there are more than [`ENTRIES_MAX`].
+    fn entries(&self, request: v1::ListRequest) -> impl Future<Output = Result<Vec<v1::Entry>, Failure>> + Send;
+
+    /// Hands in `requests` in order, a few at a time, and calls `answered` with the number of envelopes each reply covers.
+    fn publish(
+        &self,
+        requests: Vec<v1::PublishRequest>,
+        answered: impl FnMut(usize) + Send,
+    ) -> impl Future<Output = Delivery> + Send;
+}
+
+/// What became of publish requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Delivery {
+    /// One for each envelope that the node answered for, in order.
+    pub results: Vec<v1::PublishResult>,
+    /// Why the rest was not answered for: it may or may not have arrived, and can be sent again without harm.
+    pub broken: Option<Failure>,
+}
+
+/// A connection to one node, over which any number of requests may go.
+#[derive(Clone, Debug)]
+pub struct NodeClient {
+    client: AdminClient<Channel>,
+}
+
+impl NodeClient {
+    /// Connects to the node at `socket`. `home` is named in the hint on how to start one.
+    pub async fn connect(socket: &Path, home: &Path) -> Result<NodeClient, Failure> {
+        check_path(socket)?;
+        let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, home, &error))?;
+        // The stream is handed over once. A node that restarts under a running command is a broken command, not a
+        // reason to send half of it to another process.
+        let stream = Arc::new(Mutex::new(Some(stream)));
+        let connector = tower::service_fn(move |_| {
+            let stream = stream.lock().ok().and_then(|mut stream| stream.take());
+            async move { stream.map(TokioIo::new).ok_or(io::Error::from(io::ErrorKind::ConnectionReset)) }
+        });
+        let channel = Endpoint::from_static("http://node.invalid")
+            .connect_with_connector(connector)
+            .await
+            .map_err(|error| unreachable(socket, home, &error))?;
+        let client = AdminClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(NodeClient { client })
+    }
+
+    /// The links of the node.
+    pub async fn peers(&self) -> Result<Vec<v1::PeerState>, Failure> {
+        Ok(self.client.clone().peers(v1::PeersRequest {}).await?.into_inner().peers)
+    }
+
+    /// The organisations of the network.
+    pub async fn members(&self) -> Result<Vec<v1::MemberState>, Failure> {
+        Ok(self.client.clone().members(v1::MembersRequest {}).await?.into_inner().members)
+    }
+
+    /// Gives the node its network.
+    pub async fn create_network(&self, request: v1::CreateNetworkRequest) -> Result<v1::CreateNetworkReply, Failure> {
+        Ok(self.client.clone().create_network(request).await?.into_inner())
+    }
+
+    /// Lets the holder of an invite knock at the node.
+    pub async fn register_invite(
+        &self,
+        request: v1::RegisterInviteRequest,
+    ) -> Result<v1::RegisterInviteReply, Failure> {
+        Ok(self.client.clone().register_invite(request).await?.into_inner())
+    }
+
+    /// Lets the node dial the inviter and fetch the charter.
+    pub async fn introduce(&self, request: v1::JoinRequest) -> Result<v1::JoinReply, Failure> {
+        Ok(self.client.clone().introduce(request).await?.into_inner())
+    }
+
+    /// Lets the node join.
+    pub async fn join(&self, request: v1::JoinRequest) -> Result<v1::JoinReply, Failure> {
+        Ok(self.client.clone().join(request).await?.into_inner())
+    }
+
+    /// Every version of a record that the node has, the winning one first.
+    pub async fn show(&self, request: v1::ShowRequest) -> Result<Vec<v1::Entry>, Failure> {
+        Ok(self.client.clone().show(request).await?.into_inner().entries)
+    }
+}
+
+impl Admin for NodeClient {
+    async fn status(&self) -> Result<v1::StatusReply, Failure> {
+        Ok(self.client.clone().status(v1::StatusRequest {}).await?.into_inner())
+    }
+
+    async fn entries(&self, request: v1::ListRequest) -> Result<Vec<v1::Entry>, Failure> {
+        let mut replies = self.client.clone().list(request).await?.into_inner();
+        let mut entries = Vec::new();
+        while let Some(mut reply) = replies.message().await? {
+            if entries.len() + reply.entries.len() > ENTRIES_MAX {
+                return Err(Failure::new(Exit::Refused, format!("the node lists more than {ENTRIES_MAX} records"))
+                    .hint("ask for less: --limit N, --kind KIND or --org ID"));
+            }
+            entries.append(&mut reply.entries);
+        }
+        Ok(entries)
+    }
+
+    async fn publish(&self, requests: Vec<v1::PublishRequest>, mut answered: impl FnMut(usize) + Send) -> Delivery {
+        let mut sizes: VecDeque<usize> = requests.iter().map(|request| request.envelopes.len()).collect();
+        let (sender, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
+        let window = Arc::new(tokio::sync::Semaphore::new(REQUESTS_IN_FLIGHT_MAX));
+        let feed = {
+            let window = window.clone();
+            async move {
+                for request in requests {
+                    let Ok(permit) = window.acquire().await else { break };
+                    permit.forget();
+                    if sender.send(request).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        };
+        let mut client = self.client.clone();
+        let collect = async {
+            let mut delivery = Delivery::default();
+            let broken = |delivery, failure| Delivery { broken: Some(failure), ..delivery };
+            let mut replies = match client.publish(ReceiverStream::new(receiver)).await {
+                Ok(replies) => replies.into_inner(),
+                Err(status) => return broken(delivery, Failure::from(status)),
+            };
+            while let Some(reply) = replies.next().await {
+                match (reply, sizes.pop_front()) {
+                    (Ok(reply), Some(size)) if reply.results.len() == size => {
+                        answered(size);
+                        delivery.results.extend(reply.results);
+                        window.add_permits(1);
+                    }
+                    (Ok(_), _) => {
+                        return broken(delivery, Failure::new(Exit::Partial, "the node answered for other versions"));
+                    }
+                    (Err(status), _) => return broken(delivery, Failure::from(status)),
+                }
+            }
+            if sizes.is_empty() {
+                return delivery;
+            }
+            broken(delivery, Failure::new(Exit::Partial, "the node closed before it had answered for all"))
+        };
+        // When collecting ends early the feed would wait for a permit for ever, so the first to end decides.
+        tokio::pin!(feed, collect);
+        tokio::select! {
+            delivery = &mut collect => delivery,
+            () = &mut feed => collect.await,
+        }
+    }
+}
+
+/// Says so when the kernel cannot take this path. Errors: a failure of usage.
+pub fn check_path(socket: &Path) -> Result<(), Failure> {
+    let found = socket.as_os_str().len();
+    if found <= SOCKET_PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        format!("the socket's path has {found} bytes, a unix socket allows {SOCKET_PATH_BYTES_MAX}"),
+    )
+    .because(socket.display().to_string())
+    .hint("use a shorter --home, or set a shorter socket path in the node's settings and give it here as --node"))
+}
+
+fn unreachable(socket: &Path, home: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let path: PathBuf = socket.to_owned();
+    match kind {
+        Some(io::ErrorKind::PermissionDenied) => {
+            Failure::new(Exit::Permission, format!("this account may not talk to the node at {}", path.display()))
+                .caused_by(error)
+                .hint("run this command as the account that runs fingerpostd")
+        }
+        Some(io::ErrorKind::NotFound) => {
+            Failure::new(Exit::NodeUnreachable, format!("no node is running: {} is not there", path.display())).hint(
+                format!("start it: fingerpostd run --home {}; or name another with --node SOCKET", home.display()),
+            )
+        }
+        Some(io::ErrorKind::ConnectionRefused) => {
+            Failure::new(Exit::NodeUnreachable, format!("no node is running: nobody answers at {}", path.display()))
+                .because("the socket is left over from a node that has stopped")
+                .hint(format!("start it: fingerpostd run --home {}", home.display()))
+        }
+        _ => Failure::new(Exit::NodeUnreachable, format!("the node at {} does not answer", path.display()))
+            .caused_by(error)
+            .hint(format!("see whether it runs: fingerpostd run --home {}", home.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What each command does. One file a command; each ends with an [`Exit`] or a [`Failure`].
+
+mod completions;
+mod confirm;
+mod id;
+mod import;
+mod init;
+mod invite;
+mod join;
+mod list;
+mod members;
+mod network;
+mod outcome;
+mod peers;
+mod record;
+mod show;
+mod status;
+mod withdraw;
+
+use crate::args::{Cli, Command, NetworkCommand};
+use crate::failure::{Exit, Failure};
+use crate::output::Printer;
+use crate::session::Session;
+
+/// Runs the command and prints what went wrong, if anything did.
+pub fn run(cli: Cli) -> Exit {
+    let printer = Printer::new(cli.global.output, cli.global.color);
+    let done = runtime().and_then(|runtime| runtime.block_on(perform(cli, printer.clone())));
+    done.unwrap_or_else(|failure| {
+        printer.failure(&failure);
+        failure.exit()
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Invalid, "the system gave no resources to start").caused_by(&error))
+}
+
+async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
+    let session = Session::new(&cli.global, printer)?;
+    match cli.command {
+        Command::Init(args) => init::run(&session, args).await,
+        Command::Network { command: NetworkCommand::Create(args) } => network::create(&session, args).await,
+        Command::Invite(args) => invite::run(&session, args).await,
+        Command::Join(args) => join::run(&session, args).await,
+        Command::Import(args) => import::run(&session, args).await,
+        Command::Template => session.printer.raw(crate::import::template()).map(|()| Exit::Done),
+        Command::List(args) => list::run(&session, args).await,
+        Command::Show(args) => show::run(&session, args).await,
+        Command::Withdraw(args) => withdraw::run(&session, args).await,
+        Command::Confirm(args) => confirm::run(&session, args).await,
+        Command::Status => status::run(&session).await,
+        Command::Peers => peers::run(&session).await,
+        Command::Members => members::run(&session).await,
+        Command::Id(args) => id::run(&session, args),
+        Command::Completions { shell } => completions::run(&session.printer, shell),
+    }
+}

@@ -1,0 +1,210 @@
+//! `join CODE`: shows who invites into what, and on a yes signs the acceptance and hands it in.
+
+use std::time::Duration;
+
+use fingerpost_proto::kind::Kind;
+use fingerpost_proto::network::charter::Charter;
+use fingerpost_proto::network::invite::InviteCode;
+use fingerpost_proto::time::{Hlc, UnixHour};
+use fingerpost_proto::v1;
+use fingerpost_proto::v1::publish_result::Outcome;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::args::JoinArgs;
+use crate::client::{Admin, NodeClient};
+use crate::failure::{Exit, Failure};
+use crate::identity::{Identity, keep_charter, load_charter};
+use crate::keys::{self, KeyPurpose, Signer};
+use crate::output::escape::shown;
+use crate::output::moment::{count, date_time, now_ms};
+use crate::progress::Progress;
+use crate::publish::check_clocks;
+use crate::session::{self, Session};
+use crate::statements::{acceptance_version, card_version, check_inviter};
+
+/// Time between two looks at how much has arrived.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+/// Looks without news after which the first records are taken to have arrived.
+const QUIET_LOOKS: u32 = 6;
+
+pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failure> {
+    let text = Zeroizing::new(if args.code == "-" { session::read_line()? } else { args.code });
+    let unusable =
+        |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the invite cannot be used").caused_by(error);
+    let code = InviteCode::decode(&text).map_err(|error| unusable(&error))?;
+    let now = now_ms();
+    code.invitation.check_fresh(now).map_err(|error| unusable(&error))?;
+    let identity = Identity::load(&session.home)?;
+    let root = keys::load(&session.home, KeyPurpose::Root)?;
+    if let Some(charter) = load_charter(&session.home)?.filter(|charter| charter.network != code.network) {
+        return Err(Failure::new(Exit::Refused, format!("this organisation is in {:?} already", charter.text.name))
+            .hint("another network needs another home: fingerpost --home DIR init …"));
+    }
+    let node = session.node().await?;
+    let status = node.status().await?;
+    check_clocks(now, status.clock_ms)?;
+    let way = Way::find(&node, &code, &text, &status).await?;
+    let charter = Charter::read(&way.charter)
+        .map_err(|error| Failure::new(Exit::Refused, "the network's charter cannot be accepted").caused_by(&error))?;
+    if charter.network != code.network {
+        return Err(Failure::new(Exit::Refused, "the charter that came is not the one of the invite")
+            .because("somebody between you and the inviter may have exchanged it")
+            .hint("compare the check words with the inviter by phone, and ask for a new invite"));
+    }
+    if let Some(card) = &way.inviter_card {
+        let card = check_inviter(card, &code).map_err(|error| {
+            Failure::new(Exit::Refused, "the invite is not from the organisation that it names").caused_by(&error)
+        })?;
+        introduce(session, &code, &charter, &card.name)?;
+    } else {
+        introduce(session, &code, &charter, &code.inviter_name)?;
+        session
+            .printer
+            .warning("this node does not know the inviter's card yet, so its name is only what the invite says");
+    }
+    if !session.agree("Do the words agree with the inviter's, and do you accept the charter?", "--yes")? {
+        return Ok(session.declined());
+    }
+    let clock = Hlc(status.hlc_max).min(Hlc::new(now, 0)).next(now_ms());
+    let envelopes = sign(&identity, &root, &code, clock)?;
+    if way.is_hosted {
+        hand_in(session, &node, envelopes).await?;
+    } else {
+        node.join(v1::JoinRequest { code: text.to_string(), envelopes }).await?;
+    }
+    keep_charter(&session.home, &way.charter)?;
+    let arrived = watch(session, &node, args.wait).await?;
+    session.printer.object(
+        "join/1",
+        json!({
+            "network": charter.network.to_string(),
+            "name": charter.text.name,
+            "organisation": identity.org().to_string(),
+            "inviter": code.invitation.inviter.to_string(),
+            "hosted": way.is_hosted,
+            "records": arrived.live,
+            "members": arrived.members,
+            "links": arrived.links,
+        }),
+    )?;
+    session.printer.line(&format!("Joined        {}", shown(&charter.text.name)))?;
+    session.printer.line(&format!(
+        "Arrived       {} from {} so far",
+        count(arrived.live, "record"),
+        count(arrived.members, "member")
+    ))?;
+    session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
+    Ok(Exit::Done)
+}
+
+/// How this organisation gets in: by its node's own joining, or through a node that is in the network already.
+struct Way {
+    charter: Vec<u8>,
+    inviter_card: Option<Vec<u8>>,
+    is_hosted: bool,
+}
+
+impl Way {
+    async fn find(node: &NodeClient, code: &InviteCode, text: &str, status: &v1::StatusReply) -> Result<Way, Failure> {
+        if status.network.is_empty() {
+            let request = v1::JoinRequest { code: text.to_owned(), envelopes: Vec::new() };
+            let reply = node.introduce(request).await.map_err(|failure| {
+                failure.hint(format!(
+                    "ask the inviter whether their node runs at {}; an invite works once",
+                    code.addresses.join(", ")
+                ))
+            })?;
+            check_clocks(now_ms(), reply.inviter_clock_ms)?;
+            return Ok(Way { charter: reply.charter, inviter_card: Some(reply.inviter_card), is_hosted: false });
+        }
+        if status.network != code.network.0 {
+            return Err(Failure::new(Exit::Refused, "the node is in another network than the invite is for")
+                .because(format!("invite: {} ({})", code.network_name, code.network))
+                .hint("use a node of that network, or one of your own: --node SOCKET"));
+        }
+        let cards = v1::ListRequest {
+            organisation: code.invitation.inviter.0.to_vec(),
+            kind: Kind::CARD.0.into(),
+            ..Default::default()
+        };
+        let card = node.entries(cards).await?.into_iter().map(|entry| entry.envelope).next();
+        Ok(Way { charter: status.charter.clone(), inviter_card: card, is_hosted: true })
+    }
+}
+
+fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &str) -> Result<(), Failure> {
+    let text = &charter.text;
+    let mut lines =
+        vec![format!("Network       {}", shown(&text.name)), format!("Purpose       {}", shown(&text.purpose))];
+    lines.extend(text.principles.iter().map(|principle| format!("Principle     {}", shown(principle))));
+    lines.push(format!(
+        "Rules         {} to join, {} to be put out; records live {} days unless confirmed",
+        count(text.vouches_needed as usize, "vouch").replace("vouchs", "vouches"),
+        count(text.objections_needed as usize, "objection"),
+        text.lease_days_default
+    ));
+    if !text.licence_url.is_empty() {
+        lines.push(format!("Licence       {}", shown(&text.licence_url)));
+    }
+    let until = UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
+    lines.push(format!("Invited by    {}, valid until {}", shown(inviter), date_time(until)));
+    lines.push("You share     only what you publish; members can see that you are a member".to_owned());
+    lines.push(format!("Check words   {}   (compare them with the inviter by phone)", code.check_words().join(" · ")));
+    lines.iter().try_for_each(|line| session.printer.line(line))
+}
+
+/// The card and the acceptance, signed, as envelopes.
+fn sign(identity: &Identity, root: &Signer, code: &InviteCode, clock: Hlc) -> Result<Vec<Vec<u8>>, Failure> {
+    let unsigned =
+        |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the acceptance cannot be signed").caused_by(error);
+    let card = card_version(root, identity, code.network, clock).map_err(|error| unsigned(&error))?;
+    let acceptance =
+        acceptance_version(identity, code.network, clock.next(0), Some(code)).map_err(|error| unsigned(&error))?;
+    Ok(vec![card.envelope().to_vec(), acceptance.envelope().to_vec()])
+}
+
+/// Hands card and acceptance to a node that is in the network already.
+async fn hand_in(session: &Session, node: &NodeClient, envelopes: Vec<Vec<u8>>) -> Result<(), Failure> {
+    let delivery = node.publish(vec![v1::PublishRequest { envelopes }], |_| ()).await;
+    if let Some(broken) = delivery.broken {
+        return Err(broken);
+    }
+    for result in delivery.results {
+        match result.outcome() {
+            Outcome::Published | Outcome::Duplicate => {}
+            Outcome::Superseded => session.printer.note("This organisation had joined before."),
+            Outcome::Rejected | Outcome::Unspecified => {
+                return Err(Failure::new(Exit::Refused, "the node did not take the acceptance").because(result.message));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Arrived {
+    live: usize,
+    members: usize,
+    links: usize,
+}
+
+/// Watches records arrive until nothing new comes or `seconds` are over.
+async fn watch(session: &Session, node: &NodeClient, seconds: u64) -> Result<Arrived, Failure> {
+    let mut progress = Progress::new(&session.printer, "records arrived", 0);
+    let ends = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let (mut arrived, mut quiet) = (Arrived::default(), 0);
+    loop {
+        let status = node.status().await?;
+        let live = status.sets.iter().map(|set| usize::try_from(set.live).unwrap_or(usize::MAX)).sum();
+        let now = Arrived { live, members: status.members as usize, links: status.links as usize };
+        quiet = if now == arrived { quiet + 1 } else { 0 };
+        arrived = now;
+        progress.set(arrived.live, arrived.live);
+        if (quiet >= QUIET_LOOKS && arrived.links > 0) || tokio::time::Instant::now() >= ends {
+            progress.finish();
+            return Ok(arrived);
+        }
+        tokio::time::sleep(WATCH_INTERVAL).await;
+    }
+}

@@ -1,0 +1,101 @@
+//! One run of the command line: where the home is, how to print, whether and how to ask.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::PathBuf;
+
+use crate::args::Global;
+use crate::client::NodeClient;
+use crate::failure::{Exit, Failure};
+use crate::output::Printer;
+use crate::output::escape::shown_block;
+use crate::settings::{self, Settings};
+
+/// Longest line that is read from a person or a pipe, in bytes.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+
+/// What every command gets.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Folder of keys and card.
+    pub home: PathBuf,
+    /// Socket of the node.
+    pub socket: PathBuf,
+    /// Writes results and notes.
+    pub printer: Printer,
+    /// `--yes` was given.
+    pub yes: bool,
+    no_input: bool,
+}
+
+impl Session {
+    /// Puts together what command line, environment and settings say.
+    pub fn new(global: &Global, printer: Printer) -> Result<Session, Failure> {
+        let home = settings::home(global.home.as_deref())?;
+        let socket = Settings::load(&home)?.socket(&home, global.node.as_deref());
+        Ok(Session { home, socket, printer, yes: global.yes, no_input: global.no_input })
+    }
+
+    /// Connects to the node.
+    pub async fn node(&self) -> Result<NodeClient, Failure> {
+        NodeClient::connect(&self.socket, &self.home).await
+    }
+
+    /// True when a person sits there and may be asked.
+    pub fn can_ask(&self) -> bool {
+        !self.no_input && !self.printer.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a yes-or-no question; no is the default. Errors: usage, naming `flag`, when nobody can be asked.
+    pub fn agree(&self, question: &str, flag: &str) -> Result<bool, Failure> {
+        if self.yes {
+            return Ok(true);
+        }
+        if !self.can_ask() {
+            return Err(Failure::new(Exit::Usage, format!("nobody can be asked: {question}"))
+                .hint(format!("if you are sure, add {flag}")));
+        }
+        let answer = self.ask(&format!("{question} [y/N] "))?;
+        Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Prints `question` and reads one line, trimmed. The caller has made sure that somebody can be asked.
+    pub fn ask(&self, question: &str) -> Result<String, Failure> {
+        let mut prompt = io::stderr().lock();
+        let _ = write!(prompt, "{}", shown_block(question)).and_then(|()| prompt.flush());
+        read_line()
+    }
+
+    /// What to do after somebody said no: nothing was changed.
+    pub fn declined(&self) -> Exit {
+        self.printer.note("Nothing was changed.");
+        Exit::Invalid
+    }
+}
+
+/// Reads one line from standard input, trimmed.
+pub fn read_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    let read = io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut line);
+    read.map_err(|error| Failure::new(Exit::Usage, "the answer could not be read").caused_by(&error))?;
+    Ok(line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::output::{Colour, Format};
+
+    fn session(yes: bool) -> Session {
+        let printer = Printer::new(Format::Table, Colour::Never);
+        Session { home: "/h".into(), socket: "/h/s".into(), printer, yes, no_input: true }
+    }
+
+    #[test]
+    fn a_question_that_cannot_be_asked_names_the_option_that_answers_it() {
+        let failure = session(false).agree("Join?", "--yes").unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert!(failure.json()["hint"].as_str().unwrap().contains("--yes"));
+        assert!(session(true).agree("Join?", "--yes").unwrap());
+    }
+}

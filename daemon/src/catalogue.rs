@@ -1,0 +1,330 @@
+//! What the public may see, by record id: the index behind the HTTP feed.
+//!
+//! In: each change of the public set, as the driver commits it. Out: a [`Directory`](crate::feed::directory::Directory)
+//! that reads bodies from the store when a page needs them.
+//! Always: only live, unlapsed content of the public audience is listed; each record id belongs to the slot that
+//! proved it by its local id.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use fingerpost_proto::id::{OrgId, RecordId};
+use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::time::UnixMillis;
+use fingerpost_proto::version::SignedVersion;
+
+use crate::clock;
+use crate::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed};
+use crate::store::{Row, Slot, StoreError, StoreReader};
+
+/// Shared by the driver, which writes, and the feed, which reads.
+#[derive(Clone)]
+pub(crate) struct Catalogue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    reader: Arc<dyn StoreReader>,
+    lost: Box<dyn Fn(Slot) + Send + Sync>,
+    listing: RwLock<Listing>,
+    generation: AtomicU64,
+}
+
+#[derive(Default)]
+struct Listing {
+    /// Live records of each kind, by record id.
+    live: BTreeMap<Kind, BTreeMap<RecordId, Slot>>,
+    /// Record id of each live slot.
+    records: HashMap<Slot, (Kind, RecordId)>,
+    /// Withdrawn or lapsed.
+    gone: HashMap<RecordId, Kind>,
+    /// State of each content slot of both audiences, for the operator's counts.
+    states: HashMap<Slot, State>,
+    counts: [Counts; 2],
+    publisher_names: HashMap<OrgId, String>,
+    network_name: String,
+    licence_url: String,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Live,
+    Withdrawn,
+    Lapsed,
+}
+
+/// How many content records of an audience are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) live: u64,
+    pub(crate) withdrawn: u64,
+    pub(crate) lapsed: u64,
+}
+
+impl Counts {
+    fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Live => &mut self.live,
+            State::Withdrawn => &mut self.withdrawn,
+            State::Lapsed => &mut self.lapsed,
+        }
+    }
+}
+
+impl Listing {
+    fn set_state(&mut self, slot: Slot, state: Option<State>) {
+        let before = match state {
+            Some(state) => self.states.insert(slot, state),
+            None => self.states.remove(&slot),
+        };
+        let counts = &mut self.counts[usize::from(slot.audience.number())];
+        if let Some(before) = before {
+            *counts.of(before) -= 1;
+        }
+        if let Some(state) = state {
+            *counts.of(state) += 1;
+        }
+    }
+
+    fn remove(&mut self, slot: &Slot) {
+        if let Some((kind, record)) = self.records.remove(slot) {
+            if let Some(records) = self.live.get_mut(&kind) {
+                records.remove(&record);
+            }
+        }
+    }
+
+    fn slot(&self, record: &RecordId) -> Option<Slot> {
+        self.live.values().find_map(|records| records.get(record)).copied()
+    }
+}
+
+impl Catalogue {
+    /// `lost` is told of rows that turn out to be damaged; it must not block.
+    pub(crate) fn new(reader: Arc<dyn StoreReader>, lost: impl Fn(Slot) + Send + Sync + 'static) -> Catalogue {
+        let (listing, generation, lost) = (RwLock::default(), AtomicU64::new(1), Box::new(lost));
+        Catalogue { shared: Arc::new(Shared { reader, lost, listing, generation }) }
+    }
+
+    /// A version now wins its slot.
+    pub(crate) fn put(&self, slot: Slot, version: &SignedVersion, lapsed: bool) {
+        let header = version.header();
+        if !header.kind.is_content() {
+            return;
+        }
+        let state = match (version.is_withdrawal(), lapsed) {
+            (true, _) => State::Withdrawn,
+            (false, true) => State::Lapsed,
+            (false, false) => State::Live,
+        };
+        let mut listing = self.write();
+        listing.set_state(slot, Some(state));
+        if header.audience != Audience::Public {
+            return;
+        }
+        listing.remove(&slot);
+        if version.is_withdrawal() || lapsed {
+            listing.gone.insert(header.record, header.kind);
+        } else {
+            listing.gone.remove(&header.record);
+            listing.live.entry(header.kind).or_default().insert(header.record, slot);
+            listing.records.insert(slot, (header.kind, header.record));
+        }
+    }
+
+    /// The lease of a slot's record ran out.
+    pub(crate) fn lapse(&self, slot: &Slot) {
+        let mut listing = self.write();
+        listing.set_state(*slot, Some(State::Lapsed));
+        if let Some((kind, record)) = listing.records.get(slot).copied() {
+            listing.gone.insert(record, kind);
+        }
+        listing.remove(slot);
+    }
+
+    /// Nothing is kept of a slot any more.
+    pub(crate) fn forget(&self, slot: &Slot) {
+        let mut listing = self.write();
+        listing.set_state(*slot, None);
+        listing.remove(slot);
+    }
+
+    /// How many records of an audience are live, withdrawn and lapsed.
+    pub(crate) fn counts(&self, audience: Audience) -> Counts {
+        self.read().counts[usize::from(audience.number())]
+    }
+
+    /// The slot of a live public record.
+    pub(crate) fn slot(&self, record: &RecordId) -> Option<Slot> {
+        self.read().slot(record)
+    }
+
+    /// Names that outputs show: of publishers, by card, and of the network.
+    pub(crate) fn set_names(&self, publishers: HashMap<OrgId, String>, network_name: String, licence_url: String) {
+        let mut listing = self.write();
+        listing.publisher_names = publishers;
+        listing.network_name = network_name;
+        listing.licence_url = licence_url;
+    }
+
+    /// Forgets everything, before the node is built again from the store.
+    pub(crate) fn clear(&self) {
+        *self.write() = Listing::default();
+    }
+
+    /// Name of an organisation by its card; empty when unknown.
+    pub(crate) fn publisher_name(&self, org: &OrgId) -> String {
+        self.read().publisher_names.get(org).cloned().unwrap_or_default()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Listing> {
+        self.shared.listing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Listing> {
+        self.shared.generation.fetch_add(1, Ordering::Relaxed);
+        self.shared.listing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A row by its slot. A damaged one counts as absent: it is on its way from other nodes.
+    pub(crate) fn row(&self, slot: &Slot) -> Result<Option<Row>, DirectoryError> {
+        match self.shared.reader.get(slot) {
+            Err(StoreError::Damaged { slot }) => {
+                (self.shared.lost)(slot);
+                Ok(None)
+            }
+            row => row.map_err(|error| DirectoryError { reason: error.to_string() }),
+        }
+    }
+
+    /// The entry in a slot, if it may be shown.
+    fn entry(&self, slot: &Slot) -> Result<Option<Entry>, DirectoryError> {
+        let Some(row) = self.row(slot)? else { return Ok(None) };
+        let arrival = row.arrival;
+        let lapsed = row.lapsed;
+        let Ok(version) = SignedVersion::read(row.envelope) else { return Ok(None) };
+        let header = version.header();
+        if header.audience != Audience::Public || version.is_withdrawal() || lapsed {
+            return Ok(None);
+        }
+        Ok(Some(Entry {
+            record: header.record,
+            org: header.org,
+            kind: header.kind,
+            hlc: header.hlc,
+            lease_until: header.lease_until,
+            vid: version.vid(),
+            arrival,
+            publisher_name: self.publisher_name(&header.org),
+            body: version.body().to_vec(),
+            envelope: version.envelope().to_vec(),
+        }))
+    }
+
+    fn removed_row(&self, slot: &Slot) -> Result<Option<Removed>, DirectoryError> {
+        let Some(row) = self.row(slot)? else { return Ok(None) };
+        let (arrival, lapsed) = (row.arrival, row.lapsed);
+        let Ok(version) = SignedVersion::read(row.envelope) else { return Ok(None) };
+        let header = version.header();
+        if !version.is_withdrawal() && !lapsed {
+            return Ok(None);
+        }
+        // A withdrawal proves no local id: it must not take another organisation's live record out of a reader's copy.
+        if self.read().slot(&header.record).is_some_and(|live| live != *slot) {
+            return Ok(None);
+        }
+        let at_ms = if lapsed { header.lease_until.start_ms() } else { header.hlc.ms() };
+        Ok(Some(Removed { record: header.record, kind: header.kind, arrival, at_ms }))
+    }
+}
+
+impl Directory for Catalogue {
+    fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Relaxed)
+    }
+
+    fn now_ms(&self) -> UnixMillis {
+        clock::now_ms()
+    }
+
+    fn network_name(&self) -> String {
+        self.read().network_name.clone()
+    }
+
+    fn licence_url(&self) -> String {
+        self.read().licence_url.clone()
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        self.read().live.get(&kind).map_or(0, BTreeMap::len)
+    }
+
+    fn page(&self, kind: Kind, offset: usize, limit: usize) -> Result<Vec<Entry>, DirectoryError> {
+        let slots: Vec<Slot> = {
+            let listing = self.read();
+            listing.live.get(&kind).into_iter().flat_map(BTreeMap::values).skip(offset).take(limit).copied().collect()
+        };
+        let mut entries = Vec::with_capacity(slots.len());
+        for slot in slots {
+            entries.extend(self.entry(&slot)?);
+        }
+        Ok(entries)
+    }
+
+    fn record(&self, id: &RecordId) -> Result<Lookup, DirectoryError> {
+        let slot = self.read().slot(id);
+        if let Some(slot) = slot {
+            if let Some(entry) = self.entry(&slot)? {
+                return Ok(Lookup::Live(Box::new(entry)));
+            }
+        }
+        let gone = self.read().gone.get(id).copied();
+        Ok(gone.map_or(Lookup::Unknown, |kind| Lookup::Gone { kind }))
+    }
+
+    fn changes(&self, kind: Kind, after: u64, limit: usize) -> Result<Vec<Change>, DirectoryError> {
+        let mut changes = Vec::new();
+        let mut after = after;
+        // A few arrivals lead to no change (a withdrawal that proves nothing): go on until the page is full.
+        while changes.len() < limit {
+            let arrivals = self
+                .shared
+                .reader
+                .arrivals(Audience::Public, Some(kind), after, limit - changes.len())
+                .map_err(|error| DirectoryError { reason: error.to_string() })?;
+            let Some(last) = arrivals.last() else { break };
+            after = last.number;
+            for arrival in arrivals {
+                // The row may have changed since: its later arrival is listed further on.
+                if let Some(entry) = self.entry(&arrival.slot)?.filter(|entry| entry.arrival == arrival.number) {
+                    changes.push(Change::Updated(Box::new(entry)));
+                } else if let Some(removed) = self.removed_row(&arrival.slot)? {
+                    changes.extend((removed.arrival == arrival.number).then_some(Change::Removed(removed)));
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    fn removed(&self, kind: Kind, limit: usize) -> Result<Vec<Removed>, DirectoryError> {
+        let mut removed = Vec::new();
+        let (mut after, step) = (0, 1_000);
+        loop {
+            let arrivals = self
+                .shared
+                .reader
+                .arrivals(Audience::Public, Some(kind), after, step)
+                .map_err(|error| DirectoryError { reason: error.to_string() })?;
+            let Some(last) = arrivals.last() else { break };
+            after = last.number;
+            let is_live = |slot: &Slot| self.read().records.contains_key(slot);
+            for arrival in arrivals.iter().filter(|arrival| !is_live(&arrival.slot)) {
+                removed.extend(self.removed_row(&arrival.slot)?);
+            }
+        }
+        removed.reverse();
+        removed.truncate(limit);
+        Ok(removed)
+    }
+}

@@ -1,0 +1,247 @@
+//! The one loop: takes causes, asks the node, performs what it wants, in order.
+//!
+//! In: [`Command`]s from links, admins and the clock. Out: commits to the store, frames into links' queues, answers.
+//! Always: whatever a batch of inputs wants persisted is committed before anything else of it is performed; no queue and
+//! no peer is ever waited for.
+//! Tested: `tests/cluster`, `tests/faults`.
+
+mod command;
+mod invites;
+mod links;
+mod performing;
+mod restoring;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::catalogue::Catalogue;
+use crate::clock;
+use crate::store::{Durability, Operation, Store, StoreReader};
+use crate::verifier::Verifier;
+
+pub(crate) use command::{Command, DriverHandle, Stopped, View};
+pub(crate) use links::LinkQueue;
+use links::Links;
+pub(crate) use restoring::RestoreError;
+
+/// Commands that wait for the driver; senders wait beyond.
+pub(crate) const COMMANDS_MAX: usize = 1_024;
+/// Inputs whose effects share one commit.
+const INPUTS_PER_COMMIT_MAX: usize = 256;
+/// Changes after which a commit is made at once.
+const OPERATIONS_PER_COMMIT: usize = 2_048;
+/// Between two syncs of relayed versions, checks of free space and ticks of the node.
+pub(crate) const TICK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Keys that may connect, kept for the listener: nodes of members, and invites that were registered here.
+pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, crate::transport::Admitted>>>;
+
+/// Everything that the loop owns.
+pub(crate) struct Driver {
+    node: Option<Node>,
+    store: Box<dyn Store>,
+    reader: Arc<dyn StoreReader>,
+    catalogue: Catalogue,
+    links: Links,
+    verifier: Verifier,
+    admitted: AdmittedKeys,
+    invites: invites::Invites,
+    replies: HashMap<u64, oneshot::Sender<Vec<Outcome>>>,
+    next_ticket: u64,
+    own_key: PublicKey,
+    members_changed: tokio::sync::watch::Sender<u64>,
+    /// Why the store takes no writes now.
+    read_only: Option<String>,
+    seed: u64,
+}
+
+/// What the loop needs to start.
+pub(crate) struct Parts {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) verifier: Verifier,
+    pub(crate) admitted: AdmittedKeys,
+    pub(crate) own_key: PublicKey,
+    pub(crate) members_changed: tokio::sync::watch::Sender<u64>,
+    pub(crate) seed: u64,
+}
+
+impl Driver {
+    /// Builds the node from the store, if it has a network. Errors: the store's, in words.
+    pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
+        let Parts { store, catalogue, verifier, admitted, own_key, members_changed, seed } = parts;
+        let mut driver = Driver {
+            node: None,
+            reader: store.reader(),
+            store,
+            catalogue,
+            links: Links::new(own_key),
+            verifier,
+            admitted,
+            invites: invites::Invites::default(),
+            replies: HashMap::new(),
+            next_ticket: 0,
+            own_key,
+            members_changed,
+            read_only: None,
+            seed,
+        };
+        driver.restore()?;
+        Ok(driver)
+    }
+
+    /// Runs until [`Command::Stop`] or until every sender is gone. Blocking: give it a thread of its own.
+    pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(command) = commands.blocking_recv() {
+            let mut outputs = Vec::new();
+            let mut stopped = self.take(command, &mut outputs);
+            for _ in 1..INPUTS_PER_COMMIT_MAX {
+                if stopped.is_some() || performing::operations(&outputs) >= OPERATIONS_PER_COMMIT {
+                    break;
+                }
+                match commands.try_recv() {
+                    Ok(command) => stopped = self.take(command, &mut outputs),
+                    Err(_) => break,
+                }
+            }
+            self.perform(outputs);
+            if let Some(done) = stopped {
+                self.stop(done);
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command, outputs: &mut Vec<Output>) -> Option<oneshot::Sender<()>> {
+        match command {
+            Command::LinkUp { peer, outbound, queue } => {
+                for input in self.links.up(peer, outbound, queue) {
+                    self.handle(input, outputs);
+                }
+            }
+            Command::LinkDown { peer, epoch } => {
+                if self.links.down(&peer, epoch) {
+                    self.handle(Input::Disconnected { peer }, outputs);
+                }
+            }
+            Command::Received { peer, epoch, frame } => {
+                if self.links.is_current(&peer, epoch) {
+                    self.handle(Input::Received { peer, frame }, outputs);
+                }
+            }
+            Command::Verified(input) => self.handle(input, outputs),
+            Command::Publish { envelopes, reply } => self.publish(envelopes, reply, outputs),
+            Command::Found { charter, envelopes, reply } => {
+                // What came before belongs to the old state of things.
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.found(&charter, envelopes));
+            }
+            Command::RegisterInvite { invitation, reply } => {
+                let _ = reply.send(self.register_invite(&invitation));
+            }
+            Command::InviteUsed { key } => {
+                if self.invites.remove(&key) {
+                    if let Err(error) = self.keep_invites() {
+                        tracing::error!(%error, "a used invite could not be struck off");
+                    }
+                    self.refresh_members();
+                }
+            }
+            Command::Look(look) => {
+                // Looks see only what is stored.
+                self.perform(std::mem::take(outputs));
+                look(&View {
+                    node: self.node.as_ref(),
+                    store: self.store.as_ref(),
+                    read_only: self.read_only.as_deref(),
+                    invites: &self.invites,
+                });
+            }
+            Command::Lost { slot } => self.handle(Input::Lost { slot }, outputs),
+            Command::Tick => self.tick(outputs),
+            Command::Compact { reply } => {
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.store.compact().map_err(|error| error.to_string()));
+            }
+            Command::Stop { done } => return Some(done),
+        }
+        None
+    }
+
+    fn handle(&mut self, input: Input, outputs: &mut Vec<Output>) {
+        if let Some(node) = &mut self.node {
+            outputs.extend(node.handle(clock::now_ms(), input));
+        }
+    }
+
+    fn publish(&mut self, envelopes: Vec<Vec<u8>>, reply: oneshot::Sender<Vec<Outcome>>, outputs: &mut Vec<Output>) {
+        // Without a network the sender is dropped, which the asker reads as "no network".
+        if self.node.is_some() {
+            self.next_ticket += 1;
+            self.replies.insert(self.next_ticket, reply);
+            self.handle(Input::Published { ticket: self.next_ticket, envelopes }, outputs);
+        }
+    }
+
+    fn tick(&mut self, outputs: &mut Vec<Output>) {
+        if self.invites.expire(clock::now_ms()) {
+            self.refresh_members();
+        }
+        if let Err(error) = self.store.sync() {
+            self.fail(&error, outputs);
+        }
+        self.check_space();
+        self.handle(Input::Tick, outputs);
+    }
+
+    fn stop(mut self, done: oneshot::Sender<()>) {
+        self.links.close_all("this node is shutting down");
+        if let Err(error) = self.store.sync() {
+            tracing::error!(%error, "the last seconds of relayed versions are not on stable storage");
+        }
+        drop(self);
+        let _ = done.send(());
+    }
+
+    /// Keeps a named value at once.
+    fn keep(&mut self, name: &str, value: Vec<u8>) -> Result<(), crate::store::StoreError> {
+        let operation = Operation::PutMeta { name: name.to_owned(), value };
+        self.store.commit(vec![operation], Durability::Now).map(|_| ())
+    }
+
+    /// Tells the listener and the dialler who is a member now.
+    fn refresh_members(&mut self) {
+        let Some(node) = &self.node else { return };
+        let mut keys = HashMap::new();
+        for (key, _, _) in node.member_nodes() {
+            if key != self.own_key {
+                keys.insert(key, crate::transport::Admitted::Member);
+            }
+        }
+        for key in self.invites.keys() {
+            keys.entry(key).or_insert(crate::transport::Admitted::Invitee);
+        }
+        *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let names =
+            node.standings().iter().filter_map(|(org, _)| node.card(org)).map(|card| (card.org, card.name.clone()));
+        let charter = node.charter();
+        self.catalogue.set_names(names.collect(), charter.text.name.clone(), charter.text.licence_url.clone());
+        self.members_changed.send_modify(|generation| *generation += 1);
+    }
+
+    fn answer(&mut self, ticket: u64, outcomes: Vec<Outcome>) {
+        if let Some(reply) = self.replies.remove(&ticket) {
+            let _ = reply.send(outcomes);
+        }
+    }
+}
+
+/// Tells peers apart in logs by the first digits of their key.
+pub(crate) fn short(peer: &Peer) -> String {
+    peer.to_string()[..16].to_owned()
+}

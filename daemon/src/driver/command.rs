@@ -1,0 +1,106 @@
+//! What the driver is told, and the handle that tells it.
+
+use fingerpost_proto::id::OrgId;
+use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::node::{Input, Node, Outcome, Peer};
+use fingerpost_proto::set::Slot;
+use fingerpost_proto::v1;
+use tokio::sync::{mpsc, oneshot};
+
+use super::invites::Invites;
+use super::links::LinkQueue;
+use crate::store::{Store, Usage};
+
+/// A cause for the driver.
+pub(crate) enum Command {
+    /// A link is up; frames for it go into `queue`.
+    LinkUp { peer: Peer, outbound: bool, queue: LinkQueue },
+    /// The link with this number is down.
+    LinkDown { peer: Peer, epoch: u64 },
+    /// A frame came over the link with this number.
+    Received { peer: Peer, epoch: u64, frame: Vec<u8> },
+    /// Signatures were checked.
+    Verified(Input),
+    /// Somebody hands in versions. The reply is dropped when there is no network.
+    Publish { envelopes: Vec<Vec<u8>>, reply: oneshot::Sender<Vec<Outcome>> },
+    /// Enter a network with these first versions; refused when there is one.
+    Found { charter: Vec<u8>, envelopes: Vec<Vec<u8>>, reply: oneshot::Sender<Result<(), String>> },
+    /// Let the holder of the one-time key knock.
+    RegisterInvite { invitation: v1::Invitation, reply: oneshot::Sender<Result<(), String>> },
+    /// The one-time key opened the door once; that was all it was for.
+    InviteUsed { key: PublicKey },
+    /// Look at the state between two batches.
+    Look(Box<dyn FnOnce(&View<'_>) + Send>),
+    /// A reader met a damaged row.
+    Lost { slot: Slot },
+    /// A second has passed.
+    Tick,
+    /// Rewrite the store.
+    Compact { reply: oneshot::Sender<Result<Usage, String>> },
+    /// Say goodbye, sync, end.
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// The driver's state, for looking.
+pub(crate) struct View<'a> {
+    /// `None` before a network is created or joined.
+    pub(crate) node: Option<&'a Node>,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) read_only: Option<&'a str>,
+    pub(super) invites: &'a Invites,
+}
+
+impl View<'_> {
+    /// Who sent the open invite with this one-time key.
+    pub(crate) fn inviter(&self, one_time_key: &PublicKey) -> Option<OrgId> {
+        self.invites.inviter(one_time_key)
+    }
+}
+
+/// Tells the driver. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct DriverHandle {
+    sender: mpsc::Sender<Command>,
+}
+
+/// The driver has stopped.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the node is shutting down; try again when it runs")]
+pub(crate) struct Stopped;
+
+impl DriverHandle {
+    pub(crate) fn new(sender: mpsc::Sender<Command>) -> DriverHandle {
+        DriverHandle { sender }
+    }
+
+    pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.sender.send(command).await.map_err(|_| Stopped)
+    }
+
+    pub(crate) fn blocking_send(&self, command: Command) -> Result<(), Stopped> {
+        self.sender.blocking_send(command).map_err(|_| Stopped)
+    }
+
+    /// Reports a damaged row, if there is room in the queue: whoever meets it next reports it again.
+    pub(crate) fn report_lost(&self, slot: Slot) {
+        let _ = self.sender.try_send(Command::Lost { slot });
+    }
+
+    /// Runs `look` on the driver's thread and returns what it returns. It must be quick.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (sender, receiver) = oneshot::channel();
+        let look = Box::new(move |view: &View<'_>| drop(sender.send(look(view))));
+        self.send(Command::Look(look)).await?;
+        receiver.await.map_err(|_| Stopped)
+    }
+
+    /// Hands in versions and waits for their outcomes; `Ok(None)` when there is no network yet.
+    pub(crate) async fn publish(&self, envelopes: Vec<Vec<u8>>) -> Result<Option<Vec<Outcome>>, Stopped> {
+        let (reply, outcomes) = oneshot::channel();
+        self.send(Command::Publish { envelopes, reply }).await?;
+        Ok(outcomes.await.ok())
+    }
+}

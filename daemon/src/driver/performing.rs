@@ -1,0 +1,247 @@
+//! Performing what the node wants: commit first, then everything else, in order.
+
+use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
+use fingerpost_proto::version::SignedVersion;
+
+use super::{Driver, short};
+use crate::clock;
+use crate::store::{self, BATCH_OPERATIONS_MAX, Durability, StoreError};
+
+/// An answer to one `Want` is cut off after so many bytes; the asker asks again for the rest.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Writes are taken again only when so much more than the reserve is free, so that a full disk does not flap.
+const SPACE_HYSTERESIS_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Number of changes that outputs want persisted.
+pub(super) fn operations(outputs: &[Output]) -> usize {
+    let count = |output: &Output| match output {
+        Output::Persist { operations, .. } => operations.len(),
+        _ => 0,
+    };
+    outputs.iter().map(count).sum()
+}
+
+impl Driver {
+    pub(super) fn perform(&mut self, outputs: Vec<Output>) {
+        let mut rest = outputs;
+        // What is performed may itself lead to outputs: a link that was too slow, a row that is damaged.
+        while !rest.is_empty() {
+            let mut persist = Vec::new();
+            let mut durability = Durability::WithinASecond;
+            let mut others = Vec::with_capacity(rest.len());
+            for output in rest {
+                match output {
+                    Output::Persist { operations, durable } => {
+                        persist.extend(operations);
+                        if durable {
+                            durability = Durability::Now;
+                        }
+                    }
+                    other => others.push(other),
+                }
+            }
+            rest = Vec::new();
+            if let Err(error) = self.persist(persist, durability) {
+                if self.read_only.is_some() {
+                    // Only clearing up is tried on a store that takes no versions; it is tried again after a restart.
+                    tracing::warn!(%error, "the store takes no changes");
+                    continue;
+                }
+                self.refuse_all(others, &error);
+                self.fail(&error, &mut rest);
+                continue;
+            }
+            for output in others {
+                self.perform_one(output, &mut rest);
+            }
+        }
+    }
+
+    fn persist(&mut self, operations: Vec<Operation>, durability: Durability) -> Result<(), StoreError> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<store::Operation> = operations.iter().cloned().map(into_store).collect();
+        for part in changes.chunks(BATCH_OPERATIONS_MAX) {
+            self.store.commit(part.to_vec(), durability)?;
+        }
+        for operation in operations {
+            match operation {
+                Operation::Put { slot, envelope, .. } => {
+                    if let Ok(version) = SignedVersion::read(envelope) {
+                        self.catalogue.put(slot.into(), &version, false);
+                    }
+                }
+                Operation::Lapse { slot } => self.catalogue.lapse(&slot.into()),
+                Operation::Forget { slot } => self.catalogue.forget(&slot.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn perform_one(&mut self, output: Output, more: &mut Vec<Output>) {
+        match output {
+            Output::Persist { .. } => debug_assert!(false, "persisted before"),
+            Output::Verify { ticket, versions } => self.verifier.check(ticket, versions),
+            Output::Send { to, frame } => {
+                for peer in to {
+                    self.send(&peer, frame.clone(), more);
+                }
+            }
+            Output::SendVersions { to, want, slots } => self.send_versions(&to, want, slots, more),
+            Output::Disconnect { peer, code, message } => {
+                tracing::warn!(peer = %short(&peer), code = code.as_str_name(), %message, "link closed by this node");
+                self.links.close(&peer, code, &message);
+            }
+            Output::Processed { peer } => self.links.processed(&peer),
+            Output::Published { ticket, outcomes } => self.answer(ticket, outcomes),
+            Output::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    fn send(&mut self, peer: &node::Peer, frame: Vec<u8>, more: &mut Vec<Output>) {
+        if !self.links.send(peer, frame) {
+            self.handle(Input::Disconnected { peer: *peer }, more);
+        }
+    }
+
+    fn send_versions(
+        &mut self,
+        to: &node::Peer,
+        want: u64,
+        slots: Vec<fingerpost_proto::set::Slot>,
+        more: &mut Vec<Output>,
+    ) {
+        let mut envelopes = Vec::with_capacity(slots.len());
+        let mut bytes = 0;
+        for slot in slots {
+            match self.reader.get(&slot.into()) {
+                Ok(Some(row)) => {
+                    bytes += row.envelope.len();
+                    envelopes.push(row.envelope);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a row cannot be read; it is asked for again from other nodes");
+                    self.handle(Input::Lost { slot }, more);
+                }
+            }
+            if bytes >= ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+        for frame in versions_frames(want, envelopes) {
+            self.send(to, frame, more);
+        }
+    }
+
+    /// The store did not commit: nothing that relied on it is performed, and askers are told.
+    fn refuse_all(&mut self, outputs: Vec<Output>, error: &StoreError) {
+        for output in outputs {
+            if let Output::Published { ticket, outcomes } = output {
+                let reason = error.to_string();
+                let refused = node::Outcome::Rejected(Reject::ReadOnly { reason });
+                self.answer(ticket, vec![refused; outcomes.len()]);
+            }
+        }
+        // Requests whose signatures are still being checked belong to a node that no longer is.
+        self.replies.clear();
+    }
+
+    /// The node decided on changes that the store did not take: it is built again from what the store has, and takes no
+    /// versions until the store takes writes again.
+    pub(super) fn fail(&mut self, error: &StoreError, outputs: &mut Vec<Output>) {
+        tracing::error!(%error, "the store takes no writes; reading goes on");
+        outputs.clear();
+        self.links.close_all("this node's store takes no writes now");
+        self.set_read_only(Some(error.to_string()));
+        if let Err(error) = self.restore() {
+            tracing::error!(%error, "the node cannot be rebuilt from its store; restart the daemon");
+            self.node = None;
+        }
+        self.set_read_only(self.read_only.clone());
+    }
+
+    pub(super) fn set_read_only(&mut self, reason: Option<String>) {
+        if let Some(node) = &mut self.node {
+            node.set_read_only(reason.clone());
+        }
+        self.read_only = reason;
+    }
+
+    /// Stops taking versions before the disk is full, and takes them again when there is room.
+    pub(super) fn check_space(&mut self) {
+        let Ok(usage) = self.store.usage() else { return };
+        let is_low = usage.free_bytes < usage.reserve_bytes;
+        let has_room = usage.free_bytes >= usage.reserve_bytes + SPACE_HYSTERESIS_BYTES;
+        if is_low && self.read_only.is_none() {
+            let reason = format!(
+                "disk full: {} MiB free, {} MiB are kept in reserve; free some space, reading goes on",
+                usage.free_bytes >> 20,
+                usage.reserve_bytes >> 20
+            );
+            tracing::error!(reason, "the store takes no writes");
+            self.set_read_only(Some(reason));
+        } else if has_room && self.read_only.as_ref().is_some_and(|reason| reason.starts_with("disk full")) {
+            tracing::info!("there is room on the disk again; the store takes writes");
+            self.set_read_only(None);
+        }
+        if usage.stray_blobs > 0 {
+            tracing::error!(
+                count = usage.stray_blobs,
+                "files in the engine's blobs folder would not survive a power cut"
+            );
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Rejected { peer, record, why } => {
+                let (org, record) = record.map(|(org, record)| (org.short(), record.to_string())).unzip();
+                let (org, record) = (org.unwrap_or_default(), record.unwrap_or_default());
+                tracing::warn!(peer = %short(&peer), org, record, name = why.name(), %why, "version not accepted");
+            }
+            Notice::Concurrent { org, record, winner } => {
+                tracing::warn!(org = %org.short(), %record, %winner, "two people edited one record at once; the later shows");
+            }
+            Notice::MembersChanged => {
+                self.refresh_members();
+                if let Some(node) = &self.node {
+                    tracing::info!(members = node.standings().iter().count(), "members changed");
+                }
+            }
+            Notice::InSync { peer, audience } => {
+                tracing::debug!(peer = %short(&peer), %audience, "sets are equal");
+            }
+            Notice::ClockDiffers { peer, ahead_ms } => {
+                let ours = clock::now_ms();
+                tracing::warn!(peer = %short(&peer), ahead_ms, ours, "clocks differ by more than two minutes; check both");
+            }
+            Notice::Farewell { peer, message } => {
+                tracing::info!(peer = %short(&peer), message, "the peer ends the link")
+            }
+        }
+    }
+}
+
+fn into_store(operation: Operation) -> store::Operation {
+    match operation {
+        Operation::Put { slot, kind, vid, envelope, own } => {
+            store::Operation::Put { slot: slot.into(), kind, vid, envelope, own }
+        }
+        Operation::Lapse { slot } => store::Operation::Lapse { slot: slot.into() },
+        Operation::Forget { slot } => store::Operation::Forget { slot: slot.into() },
+    }
+}
+
+impl From<fingerpost_proto::set::Slot> for store::Slot {
+    fn from(slot: fingerpost_proto::set::Slot) -> store::Slot {
+        store::Slot { audience: slot.audience, key: slot.key.0 }
+    }
+}
+
+impl From<store::Slot> for fingerpost_proto::set::Slot {
+    fn from(slot: store::Slot) -> fingerpost_proto::set::Slot {
+        fingerpost_proto::set::Slot { audience: slot.audience, key: fingerpost_proto::set::SetKey(slot.key) }
+    }
+}

@@ -1,0 +1,145 @@
+//! Building the node from its store, entering a network, registering invites.
+
+use std::ops::ControlFlow;
+
+use fingerpost_proto::network::charter::{Charter, CharterError};
+use fingerpost_proto::network::invite::Invitation;
+use fingerpost_proto::node::{Input, Node, Outcome, Output};
+use fingerpost_proto::v1;
+use fingerpost_proto::version::SignedVersion;
+use prost::Message;
+
+use super::Driver;
+use crate::clock;
+use crate::store::StoreError;
+
+/// Name of the charter in the store.
+const CHARTER: &str = "charter";
+/// Name of the versions with which this node's organisation entered the network.
+const ENTRY: &str = "entry";
+/// Names of the open invites begin so.
+const INVITES: &str = "invites-";
+/// Named values that may hold invites.
+const INVITE_PARTS_MAX: usize = 4;
+
+/// The store's content does not make a node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The kept charter cannot be used.
+    #[error("the charter in the store cannot be used: {0}")]
+    Charter(#[from] CharterError),
+}
+
+impl Driver {
+    /// Builds the node anew from what the store has. Without a charter there is no node yet.
+    pub(super) fn restore(&mut self) -> Result<(), RestoreError> {
+        self.catalogue.clear();
+        for part in 0..INVITE_PARTS_MAX {
+            if let Some(part) = self.reader.meta(&format!("{INVITES}{part}"))? {
+                self.invites.read(&part);
+            }
+        }
+        let Some(charter) = self.reader.meta(CHARTER)? else { return Ok(()) };
+        // Answers to the old node's requests must not be taken for answers to the new one's.
+        self.seed = self.seed.wrapping_add(1 << 32);
+        let mut node = Node::new(Charter::read(&charter)?, self.seed);
+        let mut damaged = Vec::new();
+        let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
+        reader.rows(&mut |slot, row| {
+            match row {
+                Ok(row) => {
+                    let lapsed = row.lapsed;
+                    if let Ok(version) = SignedVersion::read(row.envelope) {
+                        catalogue.put(slot, &version, lapsed);
+                        node.restore(version, lapsed);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a row is damaged");
+                    damaged.push(slot);
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        let outputs = node.restored();
+        node.set_read_only(self.read_only.clone());
+        self.node = Some(node);
+        self.refresh_members();
+        self.perform(outputs);
+        if let Some(entry) = self.reader.meta(ENTRY)? {
+            // Until the first sync told who vouches for us, our own card and acceptance wait outside the set, in memory.
+            let envelopes = v1::Versions::decode(entry.as_slice()).map(|entry| entry.envelopes).unwrap_or_default();
+            let mut outputs = Vec::new();
+            self.handle(Input::Published { ticket: 0, envelopes }, &mut outputs);
+            self.perform(outputs);
+        }
+        Ok(())
+    }
+
+    /// Enters a network. Errors say why not; nothing is changed then.
+    pub(super) fn found(&mut self, charter: &[u8], envelopes: Vec<Vec<u8>>) -> Result<(), String> {
+        let read = Charter::read(charter).map_err(|error| error.to_string())?;
+        if let Some(node) = &self.node {
+            let network = node.network();
+            if network != read.network {
+                return Err(format!("this node is in network {network} already; one node serves one network"));
+            }
+        } else {
+            let node = Node::new(read, self.seed);
+            self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
+            self.node = Some(node);
+            self.refresh_members();
+        }
+        let entry = v1::Versions { envelopes: envelopes.clone(), ..Default::default() }.encode_to_vec();
+        self.keep(ENTRY, entry).map_err(|error| error.to_string())?;
+        let mut outputs = Vec::new();
+        self.handle(Input::Published { ticket: 0, envelopes }, &mut outputs);
+        let mut refusal = None;
+        for output in &outputs {
+            if let Output::Published { outcomes, .. } = output {
+                refusal = outcomes.iter().find_map(unacceptable);
+            }
+        }
+        self.perform(outputs);
+        self.refresh_members();
+        refusal.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn register_invite(&mut self, message: &v1::Invitation) -> Result<(), String> {
+        let invitation = Invitation::read(message).map_err(|error| error.to_string())?;
+        let node = self.node.as_ref().ok_or("this node has no network yet; create or join one first")?;
+        invitation.check_fresh(clock::now_ms()).map_err(|error| error.to_string())?;
+        let card = node.card(&invitation.inviter).ok_or("the inviting organisation is not known to this node")?;
+        invitation.check_signature(&node.network(), card).map_err(|error| error.to_string())?;
+        if !self.invites.add(invitation) {
+            return Err(format!(
+                "{} invites are open at this node; wait until some are used or run out",
+                super::invites::INVITES_OPEN_MAX
+            ));
+        }
+        self.keep_invites().map_err(|error| error.to_string())?;
+        self.refresh_members();
+        Ok(())
+    }
+
+    /// An invite was used: its key opens nothing any more.
+    pub(super) fn keep_invites(&mut self) -> Result<(), StoreError> {
+        let mut parts = self.invites.write();
+        parts.resize(INVITE_PARTS_MAX, Vec::new());
+        for (number, part) in parts.into_iter().enumerate() {
+            self.keep(&format!("{INVITES}{number}"), part)?;
+        }
+        Ok(())
+    }
+}
+
+/// Being outside the set is no fault while the network's members are not known yet.
+fn unacceptable(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Rejected(why) if why.name() != "not-a-member" => Some(why.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,98 @@
+//! Joining a network with an invite: asks the inviter's node what it is, then hands in card and acceptance.
+//!
+//! Spec: `spec/05-network.md`, section 6.
+
+use ed25519_dalek::SigningKey;
+use fingerpost_proto::PROTOCOL_LEVEL;
+use fingerpost_proto::network::card::{CardError, OrgCard};
+use fingerpost_proto::network::charter::{Charter, CharterError};
+use fingerpost_proto::network::invite::{InviteCode, InviteError};
+use fingerpost_proto::v1;
+use fingerpost_proto::version::{SignedVersion, VersionError};
+use tonic::transport::Channel;
+
+use crate::clock;
+use crate::rpc::peer_client::PeerClient;
+use crate::transport::{DIAL_DEADLINE, DialError, TlsError, TlsIdentity, dial};
+
+/// Why joining failed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JoinError {
+    #[error(transparent)]
+    Invite(#[from] InviteError),
+    #[error("cannot use the invite's one-time key: {0}")]
+    Tls(#[from] TlsError),
+    #[error("no address on the invite could be reached; the last: {0}")]
+    Dial(#[from] DialError),
+    #[error("the inviter's node answered: {0}")]
+    Refused(String),
+    #[error("the inviter's node sent a charter that cannot be used: {0}")]
+    Charter(#[from] CharterError),
+    #[error(
+        "the inviter's node sent the charter of another network ({found}); the invite is for {expected}. Do not join; ask the inviter"
+    )]
+    OtherNetwork { found: fingerpost_proto::id::NetworkId, expected: fingerpost_proto::id::NetworkId },
+    #[error("the inviter's card cannot be read: {0}")]
+    CardVersion(#[from] VersionError),
+    #[error("the inviter's card cannot be used: {0}")]
+    Card(#[from] CardError),
+}
+
+/// What an introduction brought, checked against the invite.
+pub(crate) struct Introduction {
+    pub(crate) charter: Vec<u8>,
+    pub(crate) inviter_card: Vec<u8>,
+    pub(crate) clock_ms: u64,
+}
+
+/// A connection to the inviter's node under the one-time key.
+pub(crate) struct Joining {
+    pub(crate) code: InviteCode,
+    client: PeerClient<Channel>,
+}
+
+impl Joining {
+    /// Reads the code and connects to the first address that answers.
+    pub(crate) async fn start(code: &str) -> Result<Joining, JoinError> {
+        let code = InviteCode::decode(code)?;
+        code.invitation.check_fresh(clock::now_ms())?;
+        let identity = TlsIdentity::new(&SigningKey::from_bytes(&code.one_time_seed))?;
+        let mut last = None;
+        for address in &code.addresses {
+            match dial(address, code.node_key, &identity, DIAL_DEADLINE).await {
+                Ok(channel) => return Ok(Joining { client: PeerClient::new(channel), code }),
+                Err(error) => last = Some(error),
+            }
+        }
+        // An invite has at least one address: `InviteCode::decode` saw to it.
+        Err(last.map_or(JoinError::Refused("no address".to_owned()), JoinError::Dial))
+    }
+
+    /// Fetches charter and inviter's card, and checks that they are those of the invite.
+    pub(crate) async fn introduce(&mut self) -> Result<Introduction, JoinError> {
+        let request = v1::IntroduceRequest { level: PROTOCOL_LEVEL };
+        let reply = self.client.introduce(request).await.map_err(refused)?.into_inner();
+        let charter = Charter::read(&reply.charter)?;
+        if charter.network != self.code.network {
+            return Err(JoinError::OtherNetwork { found: charter.network, expected: self.code.network });
+        }
+        let card = SignedVersion::read(reply.inviter_card.clone())?;
+        let card = OrgCard::read(card.body())?;
+        self.code.invitation.check_signature(&self.code.network, &card)?;
+        Ok(Introduction { charter: reply.charter, inviter_card: reply.inviter_card, clock_ms: reply.clock_ms })
+    }
+
+    /// Hands in card and acceptance.
+    pub(crate) async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
+        let reply = self.client.admit(v1::AdmitRequest { envelopes }).await.map_err(refused)?.into_inner();
+        if reply.refusal.is_empty() {
+            Ok(())
+        } else {
+            Err(JoinError::Refused(reply.refusal.chars().take(500).collect()))
+        }
+    }
+}
+
+fn refused(status: tonic::Status) -> JoinError {
+    JoinError::Refused(status.message().chars().take(500).collect())
+}

@@ -1,0 +1,133 @@
+//! An accepted connection: the TLS stream of a peer whose key was proved and admitted, and its seat.
+//!
+//! In: bytes. Out: bytes, or an error once the connection has been cut. Always: the seat is held until it is dropped;
+//! a peer that does not begin HTTP/2 in time is cut, because keepalive only works once it has.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::PeerIdentity;
+use super::seats::Seat;
+
+/// Length of the client's connection preface, RFC 9113 section 3.4, in bytes.
+const PREFACE_BYTES: usize = 24;
+
+/// A connection for a tonic server; its handlers find the [`PeerIdentity`] in the extensions of each request.
+pub struct PeerConnection {
+    stream: TlsStream<TcpStream>,
+    identity: PeerIdentity,
+    /// Resolves when the key is no longer admitted; `None` from then on.
+    when_cut: Option<oneshot::Receiver<()>>,
+    /// Until the client's HTTP/2 preface is here: bytes of it still to come, and when they must be here.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
+    _seat: Seat,
+}
+
+impl PeerConnection {
+    pub(super) fn new(
+        stream: TlsStream<TcpStream>,
+        identity: PeerIdentity,
+        when_cut: oneshot::Receiver<()>,
+        preface_deadline: Instant,
+        seat: Seat,
+    ) -> PeerConnection {
+        let preface = Some((PREFACE_BYTES, Box::pin(sleep_until(preface_deadline))));
+        PeerConnection { stream, identity, when_cut: Some(when_cut), preface, _seat: seat }
+    }
+
+    /// Who is at the other end.
+    pub fn identity(&self) -> PeerIdentity {
+        self.identity
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if let Some(when_cut) = &mut self.when_cut {
+            match Pin::new(when_cut).poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(_) => self.when_cut = None,
+            }
+        }
+        Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's key is no longer admitted"))
+    }
+}
+
+impl Connected for PeerConnection {
+    type ConnectInfo = PeerIdentity;
+
+    fn connect_info(&self) -> PeerIdentity {
+        self.identity
+    }
+}
+
+impl std::fmt::Debug for PeerConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PeerConnection({:?})", self.identity)
+    }
+}
+
+impl AsyncRead for PeerConnection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_cut(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Some((left, deadline)) = &mut self.preface {
+            *left = left.saturating_sub(buffer.filled().len() - before);
+            if *left == 0 {
+                self.preface = None;
+            } else if polled.is_pending() && deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer did not begin HTTP/2")));
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for PeerConnection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // A peer that reads nothing leaves writes pending, so these must notice the cut as well.
+        if let Poll::Ready(error) = self.poll_cut(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_cut(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_cut(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(error) = self.poll_cut(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
