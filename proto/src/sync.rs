@@ -1,7 +1,7 @@
 //! Reconciliation: two nodes find out which versions each one lacks.
 //!
 //! Stateless on the answering side: [`answer`] is a function of the set and one frame's ranges.
-//! Spec: `spec/07-sync.md`, section 3. Tested: below and `spec/vectors/ranges_*.json`.
+//! Spec: `spec/07-sync.md`, section 5. Tested: below and `spec/vectors/ranges_*.json`.
 
 mod range;
 

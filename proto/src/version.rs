@@ -95,7 +95,7 @@ pub struct SignedVersion {
 impl SignedVersion {
     /// Reads the header and checks what the bytes alone can tell, except the body.
     ///
-    /// Errors: [`VersionError`]. Source: `spec/03-versions.md`, section 2.
+    /// Errors: [`VersionError`]. Source: `spec/03-versions.md`, sections 1 and 2.
     pub fn read(envelope: Vec<u8>) -> Result<SignedVersion, VersionError> {
         let (min, max) = (SIGNATURE_BYTES + HEADER_BYTES, ENVELOPE_BYTES_MAX);
         if envelope.len() < min || envelope.len() > max {

@@ -112,3 +112,16 @@ fn every_vector_file_is_listed_in_the_reading_order() {
 fn every_example_of_a_page_is_from_a_vector() {
     tables::examples();
 }
+
+/// The same vectors, judged by a second implementation that was written from the pages.
+#[test]
+fn the_independent_check_agrees() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/independent.py");
+    match std::process::Command::new("python3").arg(script).output() {
+        Ok(output) => {
+            let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            assert!(output.status.success(), "{}", said.concat());
+        }
+        Err(error) => eprintln!("SKIPPED: the independent check needs python3: {error}"),
+    }
+}

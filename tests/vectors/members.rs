@@ -24,12 +24,12 @@ fn org(n: u8) -> OrgId {
 }
 
 /// Organisation, hybrid logical clock, and inviter with the seed of the one-time key.
-type Accept = (u8, u64, Option<(u8, u8)>);
+type Accepts = (u8, u64, Option<(u8, u8)>);
 
 /// Statements in short: organisations by one byte.
 #[derive(Default)]
 struct Said {
-    accepts: Vec<Accept>,
+    accepts: Vec<Accepts>,
     leaves: Vec<(u8, u64)>,
     vouches: Vec<(u8, u8)>,
     objections: Vec<(u8, u8)>,

@@ -288,6 +288,12 @@ fn full_organisation() -> v1::Organisation {
     }
 }
 
+/// A service with a number that nobody knows, inside so many groups of field 1000.
+fn in_groups(depth: usize) -> Vec<u8> {
+    let (begin, end) = ([0xc3, 0x3e], [0xc4, 0x3e]);
+    [service().encode_to_vec(), begin.repeat(depth), vec![0xf8, 0x3f, 1], end.repeat(depth)].concat()
+}
+
 fn valid() -> Vec<Value> {
     let with_unknown = [service().encode_to_vec(), vec![0xfa, 0x3f, 3, b'n', b'e', b'w', 0x50, 7]].concat();
     let out_of_order = [&b"\x82\x01\x01x"[..], b"\x0a\x07drop-in", b"\x82\x01\x04Last"].concat();
@@ -379,6 +385,7 @@ fn valid() -> Vec<Value> {
             "drop-in",
             out_of_order,
         ),
+        body("groups-99", "an unknown field inside 99 groups is skipped", Kind::SERVICE, "drop-in", in_groups(99)),
         body(
             "text-directions",
             "U+200E, U+200F and U+061C, line feed and tab are allowed in running text",
@@ -487,6 +494,11 @@ fn invalid() -> Vec<Value> {
         raw("field-zero", "field number 0", b"\x00\x01"),
         raw("group-end", "the end of a group that was not begun", b"\xfc\x3f"),
         raw("wire-type-6", "wire type 6 does not exist", b"\xfe\x3f"),
+        refused(
+            body("groups-100", "a field inside 100 groups", Kind::SERVICE, "drop-in", in_groups(100)),
+            "body-undecodable",
+            None,
+        ),
         raw("varint-too-long", "a varint of 11 bytes", b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
         other_record,
         other_audience,

@@ -1,4 +1,4 @@
-//! The 256 check words of an invite, one per byte value. Part of the protocol: `spec/05-network.md`, section 4.
+//! The 256 check words of an invite, one per byte value. Part of the protocol: `spec/05-network.md`, appendix.
 
 /// Word for each byte, in alphabetical order.
 pub(super) const WORDS: [&str; 256] = [

@@ -1,6 +1,6 @@
 //! Frames as bytes: reading with limits, writing.
 //!
-//! Spec: `spec/06-link.md`, section 3.
+//! Spec: `spec/06-link.md`, section 2.
 
 use prost::Message;
 

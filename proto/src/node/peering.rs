@@ -1,6 +1,6 @@
 //! Links: greeting, frames, reconciliation, pushing.
 //!
-//! Spec: `spec/06-link.md`, sections 2 and 4; `spec/07-sync.md`, sections 3 and 4.
+//! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 to 5.
 
 use super::frame::{Breach, read_frame, read_keys, read_pairs, write_frame, write_pairs};
 use super::link::{Link, Session};

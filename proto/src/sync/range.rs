@@ -3,7 +3,7 @@
 //! Each range is: length of the upper bound (1 byte, 0 to 16; 0 means the end of the key space), that many bytes of
 //! the bound (the rest of it is zero), a mode byte, and the mode's content. Modes: 0 nothing; 1 fingerprint (16 bytes)
 //! and count (8 bytes, big-endian); 2 number of pairs (1 byte), then key (16 bytes) and vid (16 bytes) of each.
-//! Spec: `spec/07-sync.md`, section 3.
+//! Spec: `spec/07-sync.md`, section 5.1.
 
 use super::Pair;
 use crate::id::Vid;
