@@ -1,13 +1,18 @@
 //! Generates the gRPC client stubs of the Admin service; the messages come from `fingerpost-proto`.
+//!
+//! The server stubs beside them are compiled into the tests only, which play the node.
+
+use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=../proto/schema");
-    let schemas = ["fingerpost/v1/admin.proto"];
-    let descriptors = protox::compile(schemas, ["../proto/schema"])?;
-    tonic_prost_build::configure()
-        .build_server(false)
-        .build_transport(false)
-        .extern_path(".fingerpost.v1", "::fingerpost_proto::v1")
-        .compile_fds(descriptors)?;
+    let descriptors = protox::compile(["fingerpost/v1/admin.proto"], ["../proto/schema"])?;
+    let stubs = || {
+        tonic_prost_build::configure().build_transport(false).extern_path(".fingerpost.v1", "::fingerpost_proto::v1")
+    };
+    stubs().build_server(false).compile_fds(descriptors.clone())?;
+    let servers = PathBuf::from(std::env::var("OUT_DIR")?).join("server");
+    std::fs::create_dir_all(&servers)?;
+    stubs().build_client(false).out_dir(servers).compile_fds(descriptors)?;
     Ok(())
 }

@@ -228,27 +228,4 @@ fn unreachable(socket: &Path, home: &Path, error: &(dyn std::error::Error + 'sta
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_socket_path_is_accepted_at_the_limit_and_refused_beyond() {
-        assert!(check_path(Path::new(&"x".repeat(SOCKET_PATH_BYTES_MAX))).is_ok());
-        let failure = check_path(Path::new(&"x".repeat(SOCKET_PATH_BYTES_MAX + 1))).unwrap_err();
-        assert_eq!(failure.exit(), Exit::Usage);
-    }
-
-    #[tokio::test]
-    async fn a_node_that_does_not_run_is_named_with_the_command_that_starts_it() {
-        let home = tempfile::tempdir().unwrap();
-        let socket = home.path().join("admin.sock");
-        let missing = NodeClient::connect(&socket, home.path()).await.unwrap_err();
-        assert_eq!(missing.exit(), Exit::NodeUnreachable);
-        assert!(missing.json()["hint"].as_str().unwrap().contains("fingerpostd run --home"));
-        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        let left_over = NodeClient::connect(&socket, home.path()).await.unwrap_err();
-        assert_eq!(left_over.exit(), Exit::NodeUnreachable);
-        assert!(left_over.to_string().contains("left over"), "{left_over}");
-    }
-}
+mod tests;

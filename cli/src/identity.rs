@@ -8,9 +8,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use fingerpost_proto::id::{NetworkId, OrgId};
+use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::CARD_BYTES_MAX;
 use fingerpost_proto::network::card::OrgCard;
 use fingerpost_proto::network::charter::Charter;
+use fingerpost_proto::v1;
+use prost::Message;
 
 use crate::failure::{Exit, Failure};
 use crate::keys::{self, KeyPurpose, Signer};
@@ -50,6 +53,50 @@ impl Identity {
     /// The organisation.
     pub fn org(&self) -> OrgId {
         self.card.org
+    }
+}
+
+/// What a new organisation's card says.
+#[derive(Clone, Debug)]
+pub struct GenesisCard<'a> {
+    /// The organisation's name.
+    pub name: &'a str,
+    /// Signs the card.
+    pub root: &'a PublicKey,
+    /// BLAKE3 of the recovery public key.
+    pub recovery_digest: [u8; 32],
+    /// Signs records.
+    pub device: &'a PublicKey,
+    /// The transport key of its node; `None` when a neighbour's node carries its records.
+    pub node: Option<&'a PublicKey>,
+    /// `host:port` of its nodes.
+    pub endpoints: Vec<String>,
+    /// Random bytes, so that two cards are never equal by accident.
+    pub nonce: [u8; 16],
+}
+
+impl GenesisCard<'_> {
+    /// The card's bytes: their digest is the OrgId. Nothing is checked; see [`OrgCard::read`].
+    pub fn encode(self) -> Vec<u8> {
+        let device = |key: &PublicKey, role: v1::DeviceRole, label: &str| v1::Device {
+            key: key.as_bytes().to_vec(),
+            roles: vec![role.into()],
+            not_before: 0,
+            label: label.to_owned(),
+        };
+        let publisher = device(self.device, v1::DeviceRole::Publish, "admin");
+        let node = self.node.map(|node| device(node, v1::DeviceRole::Node, "node"));
+        v1::OrgCard {
+            root_keys: vec![self.root.as_bytes().to_vec()],
+            recovery_digest: self.recovery_digest.to_vec(),
+            devices: [publisher].into_iter().chain(node).collect(),
+            endpoints: self.endpoints,
+            name: self.name.to_owned(),
+            protocol_level_min: fingerpost_proto::PROTOCOL_LEVEL,
+            nonce: self.nonce.to_vec(),
+            ..Default::default()
+        }
+        .encode_to_vec()
     }
 }
 
@@ -140,9 +187,6 @@ fn keep(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use fingerpost_proto::v1;
-    use prost::Message;
-
     use super::*;
 
     fn charter(name: &str) -> Vec<u8> {
@@ -169,6 +213,48 @@ mod tests {
         assert_eq!(agreed_network(home.path(), &network(&ours)).unwrap().text.name, "ours");
         assert_eq!(agreed_network(home.path(), &network(&other)).unwrap_err().exit(), Exit::Refused);
         assert_eq!(agreed_network(home.path(), &[]).unwrap_err().exit(), Exit::Refused);
+    }
+
+    #[test]
+    fn a_genesis_card_with_and_without_a_node_is_acceptable_and_loads_with_its_key() {
+        let home = tempfile::tempdir().unwrap();
+        let seed = keys::fresh_seed().unwrap();
+        let (root, device) = (Signer::from_seed(&[1; 32]).unwrap(), Signer::from_seed(&seed).unwrap());
+        let node = Signer::from_seed(&[3; 32]).unwrap();
+        let genesis = GenesisCard {
+            name: "Forum",
+            root: root.public(),
+            recovery_digest: [9; 32],
+            device: device.public(),
+            node: None,
+            endpoints: Vec::new(),
+            nonce: [0; 16],
+        };
+        let with_node = GenesisCard { node: Some(node.public()), ..genesis.clone() }.encode();
+        assert_eq!(OrgCard::read(&with_node).unwrap().node_keys().collect::<Vec<_>>(), [*node.public()]);
+        let hosted = genesis.encode();
+        assert_eq!(OrgCard::read(&hosted).unwrap().node_keys().count(), 0);
+        keep_card(home.path(), &hosted).unwrap();
+        keys::keep(home.path(), KeyPurpose::Device, &seed).unwrap();
+        assert_eq!(Identity::load(home.path()).unwrap().org(), OrgId::of_genesis_card(&hosted));
+    }
+
+    #[test]
+    fn a_device_key_that_is_not_on_the_card_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, device) = (Signer::from_seed(&[1; 32]).unwrap(), Signer::from_seed(&[2; 32]).unwrap());
+        let card = GenesisCard {
+            name: "Forum",
+            root: root.public(),
+            recovery_digest: [9; 32],
+            device: device.public(),
+            node: None,
+            endpoints: Vec::new(),
+            nonce: [0; 16],
+        };
+        keep_card(home.path(), &card.encode()).unwrap();
+        keys::keep(home.path(), KeyPurpose::Device, &keys::fresh_seed().unwrap()).unwrap();
+        assert_eq!(Identity::load(home.path()).unwrap_err().exit(), Exit::Permission);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | [`args`], [`commands`] | the command tree and what each command does |
 //! | [`publish`] | decides what to sign, signs it, hands it in; usable without a terminal |
 //! | [`import`] | reads spreadsheets and HSDS into drafts |
-//! | [`keys`], [`recovery`], [`identity`], [`statements`] | private keys, words on paper, this organisation |
+//! | [`founding`], [`keys`], [`recovery`], [`identity`], [`statements`] | this organisation, its keys and words on paper |
 //! | [`client`] | the connection to the node |
 //! | [`failure`], [`output`], [`progress`] | what people and scripts read |
 
@@ -13,6 +13,7 @@ pub mod args;
 pub mod client;
 pub mod commands;
 pub mod failure;
+pub mod founding;
 pub mod identity;
 pub mod import;
 pub mod keys;

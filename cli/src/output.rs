@@ -125,10 +125,11 @@ impl Printer {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// Standard error may be closed; that is no reason to fail.
+    /// One line: a break in somebody else's words must not begin a line that looks like ours.
     fn complain(&self, head: &str, text: &str) {
         let gap = if head.is_empty() { "" } else { " " };
-        let _ = writeln!(io::stderr().lock(), "{head}{gap}{}", shown_block(text));
+        // Standard error may be closed; that is no reason to fail.
+        let _ = writeln!(io::stderr().lock(), "{head}{gap}{}", shown(text));
     }
 }
 

@@ -25,6 +25,7 @@ use fingerpost_proto::v1;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
 use crate::identity::Identity;
+use crate::import::{self, DraftBody};
 use crate::keys::Signer;
 use crate::output::moment;
 use crate::progress::Progress;
@@ -47,6 +48,19 @@ pub struct Draft {
     pub body: Body,
     /// Where it comes from, for messages: "services.csv, row 12".
     pub place: String,
+}
+
+impl From<import::Draft> for Draft {
+    fn from(draft: import::Draft) -> Draft {
+        let body = match draft.body {
+            DraftBody::Organisation(body) => Body::Organisation(body),
+            DraftBody::Service(body) => Body::Service(body),
+            DraftBody::Location(body) => Body::Location(body),
+            DraftBody::Event(body) => Body::Event(body),
+        };
+        let place = format!("{}, row {}", draft.place.file, draft.place.row);
+        Draft { audience: draft.audience, lease_days: draft.lease_days, body, place }
+    }
 }
 
 /// Everything that publishing needs to know beforehand, fetched once.

@@ -27,15 +27,15 @@ impl Settings {
     /// Reads `admin.toml`; a missing file is an empty one.
     pub fn load(home: &Path) -> Result<Settings, Failure> {
         let path = home.join(SETTINGS_FILE);
-        let broken = |error: &dyn std::error::Error| {
+        let broken = |cause: String| {
             Failure::new(Exit::Usage, format!("{} cannot be read", path.display()))
-                .caused_by(error)
+                .because(cause)
                 .hint("its only setting is: node = \"/path/to/admin.sock\"")
         };
         match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| broken(&error)),
+            Ok(text) => toml::from_str(&text).map_err(|error| broken(error.message().to_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
-            Err(error) => Err(broken(&error)),
+            Err(error) => Err(broken(error.to_string())),
         }
     }
 

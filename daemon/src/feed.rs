@@ -86,7 +86,7 @@ struct Feed {
     renders: Arc<Semaphore>,
 }
 
-/// The feed as a service, to be served by axum or nested into another router.
+/// The feed as a service, to be served at the root of its own address: its pages link to each other from `/`.
 ///
 /// Rendering runs on blocking threads, at most [`RENDERS_AT_ONCE_MAX`] at a time.
 pub fn router(directory: Arc<dyn Directory>, settings: FeedSettings) -> Router {
@@ -122,8 +122,8 @@ pub fn router(directory: Arc<dyn Directory>, settings: FeedSettings) -> Router {
         .method_not_allowed_fallback(handler(|_, _| Err(Refusal::Method)))
         .layer(CompressionLayer::new().gzip(true))
         .layer(middleware::from_fn(reply::conditional))
-        .layer(cors)
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+        .layer(cors)
         .with_state(feed)
 }
 

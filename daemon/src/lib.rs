@@ -9,6 +9,7 @@
 //! | `link` | gRPC streams between nodes, joining |
 //! | `admin` | what admins ask over the unix socket |
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
+//! | [`demo`] | three nodes and an invented city |
 //! | [`config`] | the strict configuration file |
 
 pub mod admin;
@@ -16,6 +17,7 @@ mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 mod driver;
 pub mod feed;
 pub mod link;

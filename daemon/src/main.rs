@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use fingerpost_daemon::config::{Config, LogConfig, LogFormat};
 use fingerpost_daemon::daemon::Daemon;
+use fingerpost_daemon::demo;
 use tracing_subscriber::EnvFilter;
 
 /// Stores, gossips and serves the signed directory of a Fingerpost network.
@@ -28,6 +30,15 @@ enum Command {
     Run {
         #[command(flatten)]
         home: Home,
+    },
+    /// Start three partner nodes on this machine, publish an invented city's directory at them, and stay up.
+    ///
+    /// Everything is made in a temporary folder and deleted at the end. The exit code is 0 only if all nodes held the
+    /// same set.
+    Demo {
+        /// End by itself after this time, for example 20s or 5m; otherwise Ctrl-C ends it.
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        lasting: Option<Duration>,
     },
     /// Rewrite the store of a node that is not running, which gives dead disk space back.
     Compact {
@@ -55,6 +66,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Run { home } => run(home).await,
+        Command::Demo { lasting } => demo(lasting).await,
         Command::Compact { home } => compact(home).await,
     };
     match done {
@@ -75,6 +87,27 @@ async fn run(home: Home) -> Result<(), String> {
     signals.wait().await;
     daemon.stop().await;
     Ok(())
+}
+
+async fn demo(lasting: Option<Duration>) -> Result<(), String> {
+    let signals = Signals::new()?;
+    // Short: the path of a unix socket has little room.
+    let folder = tempfile::Builder::new().prefix("fingerpost-").tempdir().map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let ended = async {
+        match lasting {
+            Some(lasting) => {
+                tokio::select! { () = signals.wait() => {}, () = tokio::time::sleep(lasting) => {} }
+            }
+            None => signals.wait().await,
+        }
+    };
+    demo::run(folder.path(), &program, ended).await.map_err(|error| error.to_string())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| "write a time such as 20s, 5m or 1h".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "the time must not be negative".to_owned())
 }
 
 async fn compact(home: Home) -> Result<(), String> {

@@ -32,6 +32,8 @@ pub use memory::{MemoryFaults, MemoryStore};
 
 /// Most operations in one commit. A batch is held in memory two times while it is applied.
 pub const BATCH_OPERATIONS_MAX: usize = 4_096;
+/// Most bytes of envelopes and named values in one commit. Keeps a batch within a few of the engine's segments.
+pub const BATCH_BYTES_MAX: usize = 32 << 20;
 /// Longest name of a named value, in bytes.
 pub const META_NAME_BYTES_MAX: usize = 128;
 /// Largest named value, in bytes.
@@ -327,6 +329,7 @@ pub trait StoreReader: Send + Sync {
 /// Refuses what no store may be given. Called first by every implementation, before anything is written.
 fn check_operations(operations: &[Operation]) -> Result<(), StoreError> {
     within("operations in a commit", operations.len(), BATCH_OPERATIONS_MAX)?;
+    within("bytes in a commit", operations.iter().map(operation_bytes).sum(), BATCH_BYTES_MAX)?;
     for operation in operations {
         match operation {
             Operation::Put { slot, vid, envelope, .. } => {
@@ -347,6 +350,15 @@ fn check_operations(operations: &[Operation]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Bytes of content that an operation adds.
+fn operation_bytes(operation: &Operation) -> usize {
+    match operation {
+        Operation::Put { envelope, .. } => envelope.len(),
+        Operation::PutMeta { value, .. } => value.len(),
+        Operation::Lapse { .. } | Operation::Forget { .. } | Operation::RemoveMeta { .. } => 0,
+    }
 }
 
 fn within(what: &'static str, got: usize, max: usize) -> Result<(), StoreError> {

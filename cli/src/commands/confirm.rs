@@ -33,7 +33,7 @@ pub(super) async fn run(session: &Session, args: ConfirmArgs) -> Result<Exit, Fa
     if !by_name && !plan.changes.is_empty() {
         // Naming records is a statement about each; choosing them by date is not, until somebody has seen the list.
         outcome::list_changes(session, &plan)?;
-        if !session.agree(&format!("Are {} still correct?", count(plan.changes.len(), "record")), "--yes")? {
+        if !session.agree(&format!("Still correct: {}?", count(plan.changes.len(), "record")), "--yes")? {
             return Ok(session.declined());
         }
     }

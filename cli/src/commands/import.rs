@@ -7,7 +7,6 @@ use std::fs::File;
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::charter::Charter;
-use fingerpost_proto::record::Body;
 use serde_json::{Value, json};
 
 use super::outcome;
@@ -16,10 +15,10 @@ use crate::args::ImportArgs;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
 use crate::identity::{Identity, agreed_network, load_card};
-use crate::import::{self, DraftBody, Import, ImportContext, report};
+use crate::import::{self, Import, ImportContext, report};
 use crate::output::moment::{count, now_ms};
 use crate::progress::Progress;
-use crate::publish::{Action, Desk, Draft, Holdings, Plan, Report};
+use crate::publish::{Action, Desk, Holdings, Plan, Report};
 use crate::session::Session;
 
 /// Width of the table of problems when there is no terminal, in columns.
@@ -44,7 +43,7 @@ pub(super) async fn run(session: &Session, args: ImportArgs) -> Result<Exit, Fai
     let rows_rejected = import.rows_rejected;
 
     let mut planner = desk.planner();
-    import.drafts.into_iter().for_each(|draft| planner.draft(publishable(draft)));
+    import.drafts.into_iter().for_each(|draft| planner.draft(draft.into()));
     let missing = planner.missing();
     if args.withdraw_missing {
         missing.iter().for_each(|record| planner.withdraw(record));
@@ -57,7 +56,7 @@ pub(super) async fn run(session: &Session, args: ImportArgs) -> Result<Exit, Fai
     }
     if !args.withdraw_missing && !missing.is_empty() {
         session.printer.note(&format!(
-            "{} of yours are not in these files and stay as they are; to take them back: --withdraw-missing",
+            "Not in these files, and left as they are: {} of yours. To take them back: --withdraw-missing",
             count(missing.len(), "record")
         ));
     }
@@ -112,17 +111,6 @@ fn published(holdings: &Holdings) -> BTreeSet<(Kind, Audience, String)> {
         (header.kind, header.audience, current.local_id().to_owned())
     });
     named.collect()
-}
-
-fn publishable(draft: import::Draft) -> Draft {
-    let body = match draft.body {
-        DraftBody::Organisation(body) => Body::Organisation(body),
-        DraftBody::Service(body) => Body::Service(body),
-        DraftBody::Location(body) => Body::Location(body),
-        DraftBody::Event(body) => Body::Event(body),
-    };
-    let place = format!("{}, row {}", draft.place.file, draft.place.row);
-    Draft { audience: draft.audience, lease_days: draft.lease_days, body, place }
 }
 
 fn show_problems(session: &Session, args: &ImportArgs, import: &Import) -> Result<(), Failure> {

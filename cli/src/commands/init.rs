@@ -1,16 +1,14 @@
 //! `init`: makes an organisation. Nothing is written before the recovery words were shown.
 
 use fingerpost_proto::key::PublicKey;
-use fingerpost_proto::network::card::OrgCard;
-use fingerpost_proto::v1;
-use prost::Message;
 use serde_json::json;
 
 use crate::args::InitArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
-use crate::identity::{CARD_FILE, keep_card};
-use crate::keys::{self, KeyPurpose, Signer};
+use crate::founding::Founding;
+use crate::identity::CARD_FILE;
+use crate::keys::{self, KeyPurpose};
 use crate::recovery::{RecoveryPhrase, WORDS_ASKED};
 use crate::session::Session;
 
@@ -20,46 +18,12 @@ const ATTEMPTS_MAX: usize = 3;
 pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failure> {
     check_empty(session)?;
     let node = if args.hosted { None } else { Some(node_of(session).await?) };
-    let (root_seed, device_seed) = (keys::fresh_seed()?, keys::fresh_seed()?);
-    let phrase = RecoveryPhrase::fresh()?;
-    let unfit =
-        |error| Failure::new(Exit::Permission, "the fresh key is unfit; run the command again").caused_by(&error);
-    let (root, device) =
-        (Signer::from_seed(&root_seed).map_err(unfit)?, Signer::from_seed(&device_seed).map_err(unfit)?);
-    let advertised = node.as_ref().map(|node| node.address.clone()).filter(|address| !address.is_empty());
-    let endpoints = if args.endpoint.is_empty() { advertised.into_iter().collect() } else { args.endpoint };
-    let mut devices = vec![v1::Device {
-        key: device.public().as_bytes().to_vec(),
-        roles: vec![v1::DeviceRole::Publish.into()],
-        not_before: 0,
-        label: "admin".to_owned(),
-    }];
-    devices.extend(node.as_ref().map(|node| v1::Device {
-        key: node.key.as_bytes().to_vec(),
-        roles: vec![v1::DeviceRole::Node.into()],
-        not_before: 0,
-        label: "node".to_owned(),
-    }));
-    let mut nonce = vec![0; 16];
-    getrandom::fill(&mut nonce).map_err(|_| keys::KeyFileError::Randomness)?;
-    let card_bytes = v1::OrgCard {
-        root_keys: vec![root.public().as_bytes().to_vec()],
-        recovery_digest: phrase.digest().map_err(unfit)?.to_vec(),
-        devices,
-        endpoints,
-        name: args.name.trim().to_owned(),
-        protocol_level_min: 1,
-        nonce,
-        ..Default::default()
-    }
-    .encode_to_vec();
-    let card = OrgCard::read(&card_bytes)
-        .map_err(|error| Failure::new(Exit::Usage, "this organisation cannot be described").caused_by(&error))?;
-
-    show_phrase(session, &phrase)?;
-    keys::keep(&session.home, KeyPurpose::Root, &root_seed)?;
-    keys::keep(&session.home, KeyPurpose::Device, &device_seed)?;
-    keep_card(&session.home, &card_bytes)?;
+    let advertised = node.as_ref().map(|node| node.addresses.clone()).unwrap_or_default();
+    let endpoints = if args.endpoint.is_empty() { advertised } else { args.endpoint };
+    let founding = Founding::draft(&args.name, endpoints, node.as_ref().map(|node| &node.key))?;
+    let (card, phrase) = (&founding.card, &founding.phrase);
+    show_phrase(session, phrase)?;
+    founding.keep(&session.home)?;
 
     session.printer.object(
         "init/1",
@@ -94,7 +58,7 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
 
 struct NodeOf {
     key: PublicKey,
-    address: String,
+    addresses: Vec<String>,
 }
 
 async fn node_of(session: &Session) -> Result<NodeOf, Failure> {
@@ -108,7 +72,9 @@ async fn node_of(session: &Session) -> Result<NodeOf, Failure> {
     let status = session.node().await.map_err(without)?.status().await?;
     let key = PublicKey::from_bytes(&status.node_key)
         .map_err(|error| Failure::new(Exit::Invalid, "the node has no usable key").caused_by(&error))?;
-    Ok(NodeOf { key, address: status.advertised_address })
+    // The node joins several addresses with a comma.
+    let addresses = status.advertised_address.split(',').map(str::trim).filter(|address| !address.is_empty());
+    Ok(NodeOf { key, addresses: addresses.map(str::to_owned).collect() })
 }
 
 fn check_empty(session: &Session) -> Result<(), Failure> {

@@ -44,7 +44,7 @@ pub(super) fn remarks(session: &Session, plan: &Plan) {
     if !plan.lapsed.is_empty() {
         let names = plan.lapsed.iter().take(LISTED_MAX).cloned().collect::<Vec<_>>().join(" ");
         session.printer.warning(&format!(
-            "{} unchanged but lapsed, so no reader sees it; if it is still correct: fingerpost confirm {names}",
+            "unchanged but lapsed, so out of every feed: {}; what is still correct: fingerpost confirm {names}",
             count(plan.lapsed.len(), "record"),
         ));
     }

@@ -186,7 +186,7 @@ fn warnings(status: &v1::StatusReply, own: &Own, now: UnixMillis) -> Vec<String>
         warnings.push(format!("only {} of disk are free", bytes(status.disk_free_bytes)));
     }
     if own.lapsed > 0 {
-        warnings.push(format!("{} of yours lapsed: no reader sees them", count(own.lapsed, "record")));
+        warnings.push(format!("lapsed, so out of every feed: {} of yours", count(own.lapsed, "record")));
     }
     if !status.network.is_empty() && status.links == 0 && status.members > 1 {
         warnings.push(

@@ -56,9 +56,11 @@ pub(super) async fn list(
     tokio::spawn(async move {
         let mut left = wanted.limit;
         for audience in Audience::ALL {
-            let mut from = wanted.org.map_or(SetKey::default(), |org| SetKey::first_of(true, &org));
+            let is_content = wanted.kind.is_none_or(Kind::is_content);
+            let first = wanted.org.map(|org| SetKey::first_of(is_content, &org));
+            let mut from = first.unwrap_or_default();
             loop {
-                let looked = driver.look(move |view| slots(view, audience, from, wanted.org)).await;
+                let looked = driver.look(move |view| slots(view, audience, from, first)).await;
                 let Ok(slots) = looked.map_err(stopped) else { return };
                 let Some((last, _, _)) = slots.last() else { break };
                 let Some(next) = successor(last.key) else { break };
@@ -143,10 +145,9 @@ fn slots(
     view: &crate::driver::View<'_>,
     audience: Audience,
     from: SetKey,
-    org: Option<OrgId>,
+    prefix: Option<SetKey>,
 ) -> Vec<(Slot, OrgId, usize)> {
     let Some(node) = view.node else { return Vec::new() };
-    let prefix = org.map(|org| SetKey::first_of(true, &org));
     let is_inside = |key: &SetKey| prefix.is_none_or(|prefix| key.0[..8] == prefix.0[..8]);
     let entries = node.set(audience).range(&from, None).take_while(|(key, _)| is_inside(key));
     entries

@@ -114,11 +114,16 @@ fn is_past(event: &v1::Event, now_ms: UnixMillis) -> bool {
         let end = if event.end.is_empty() { &event.start } else { &event.end };
         Local::parse(end).map(Local::date)
     } else {
-        let until = Rule::parse(&event.rrule).and_then(|rule| rule.get("UNTIL").and_then(until_date));
-        until
+        Rule::parse(&event.rrule).and_then(|rule| rule.get("UNTIL").and_then(until_date))
     };
     let oldest = instant::timestamp(now_ms.saturating_sub(u64::from(CALENDAR_PAST_DAYS_MAX) * DAY_MS));
     last.is_some_and(|last| last < oldest.to_zoned(TimeZone::UTC).date())
+}
+
+/// A rule by the day or longer. One by the hour or second can keep a calendar program busy for ever; it is said in words.
+fn is_harmless(rule: &Rule<'_>) -> bool {
+    let fine = ["BYHOUR", "BYMINUTE", "BYSECOND"].iter().all(|part| rule.get(part).is_none());
+    fine && rule.get("FREQ").is_some_and(|unit| matches!(unit, "DAILY" | "WEEKLY" | "MONTHLY" | "YEARLY"))
 }
 
 fn until_date(until: &str) -> Option<jiff::civil::Date> {
@@ -178,7 +183,7 @@ impl Times {
 
     /// The rule with an UNTIL in the form that its start asks for: a date for all-day events, UTC where a zone is kept.
     fn rule(&self, text: &str, start: Local) -> Option<String> {
-        let rule = Rule::parse(text)?;
+        let rule = Rule::parse(text).filter(is_harmless)?;
         let Some(until) = rule.get("UNTIL") else { return Some(text.trim().to_owned()) };
         let date = until_date(until)?;
         let written = match start {

@@ -2,7 +2,7 @@
 //! directory's list of changes.
 //!
 //! In: the directory. Out: ids of services, services at locations, terms and taxonomies.
-//! Always: after `refresh`, as many services as the directory counts; otherwise it is built anew.
+//! Always: after `refresh` of a directory at rest, as many services as it counts; otherwise it is built anew.
 //! Tested: below and in `feed/tests/hsds.rs`.
 
 use std::collections::BTreeMap;
@@ -155,7 +155,12 @@ impl State {
         }
         self.follow(directory)?;
         // Changes that the directory has forgotten (nobody asked for a week) cannot be followed.
-        if self.services.len() != directory.count(Kind::SERVICE).min(INDEX_SERVICES_MAX) {
+        let agrees = self.services.len() == directory.count(Kind::SERVICE).min(INDEX_SERVICES_MAX);
+        if directory.generation() != generation {
+            // Something changed meanwhile, so the counts may differ for that reason: the next request follows it.
+            return Ok(());
+        }
+        if !agrees {
             self.rebuild(directory)?;
         }
         self.generation = Some(generation);

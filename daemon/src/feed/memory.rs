@@ -1,5 +1,7 @@
 //! A directory in memory for tests, and records to put into it. All names, numbers and places are made up.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

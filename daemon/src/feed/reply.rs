@@ -4,7 +4,9 @@
 //! Always: equal bodies have equal tags, and a compressed answer has another tag than the plain one.
 //! Spec: `spec/10-feed.md`, sections 3 and 8. Tested: `feed/tests/http.rs`.
 
-use axum::body::Body;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -166,9 +168,9 @@ const GZIP_TAG_END: &str = "-gzip\"";
 /// A strong tag names exact bytes, so the compressed form needs another one; both forms revalidate either tag,
 /// because both are made from the same body.
 pub(crate) async fn conditional(mut request: Request, next: Next) -> Response {
-    let head = request.method() == Method::HEAD;
-    if head {
-        // Asked as GET inside, so that every header of a HEAD answer is that of the GET answer.
+    if request.method() == Method::HEAD {
+        // Asked as GET inside, so that every header of a HEAD answer is that of the GET answer. The router takes the
+        // body away outside, after its length is known.
         *request.method_mut() = Method::GET;
     }
     let wanted = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -186,11 +188,9 @@ pub(crate) async fn conditional(mut request: Request, next: Next) -> Response {
             for gone in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
                 response.headers_mut().remove(gone);
             }
-            *response.body_mut() = Body::empty();
+            // A body of length 0 would be announced as the length of the document.
+            *response.body_mut() = Body::from_stream(tokio_stream::empty::<Result<Bytes, Infallible>>());
         }
-    }
-    if head {
-        *response.body_mut() = Body::empty();
     }
     response
 }

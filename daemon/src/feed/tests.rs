@@ -17,6 +17,7 @@ mod hsds;
 mod http;
 mod page;
 mod rpde;
+mod schema;
 
 /// Where the feed of the tests is reached.
 const BASE: &str = "https://feed.example";

@@ -186,6 +186,11 @@ fn each_limit_holds_and_one_more_is_refused_without_any_change() {
         let many = |count: usize| vec![Operation::RemoveMeta { name: String::new() }; count];
         store.commit(many(BATCH_OPERATIONS_MAX), Durability::WithinASecond).unwrap();
         assert!(store.commit(many(BATCH_OPERATIONS_MAX + 1), Durability::WithinASecond).unwrap_err().is_refusal());
+        let value = |bytes: usize| Operation::PutMeta { name: "v".to_owned(), value: vec![0; bytes] };
+        let mut full = vec![value(META_VALUE_BYTES_MAX); BATCH_BYTES_MAX / META_VALUE_BYTES_MAX];
+        store.commit(full.clone(), Durability::WithinASecond).unwrap();
+        full.push(value(1));
+        assert!(store.commit(full, Durability::WithinASecond).unwrap_err().is_refusal());
         let wrong = vec![put(slot(3), b"fine", false), wrong_vid()];
         assert!(matches!(store.commit(wrong, Durability::Now), Err(StoreError::WrongVid { .. })));
         assert_eq!(store.usage().unwrap().rows, 1);

@@ -18,7 +18,7 @@ use super::journal::{Change, Journal};
 use super::keys::{KeyFile, apply_key};
 use super::layout::{self, Head};
 use super::space::{self, Ballast};
-use super::{Durability, Operation, Slot, Store, StoreError, StoreReader, Usage, check_operations};
+use super::{Durability, Operation, Slot, Store, StoreError, StoreReader, Usage, check_operations, operation_bytes};
 
 mod compaction;
 mod opening;
@@ -138,17 +138,11 @@ impl SledStore {
         let mut added_bytes = 0;
         let mut reserve_bytes = self.options.reserve_bytes / 2;
         for operation in operations {
-            let bytes = match operation {
-                Operation::Put { envelope, .. } => envelope.len(),
-                Operation::PutMeta { value, .. } => value.len(),
-                // Removing may use half of the reserve, or nobody could remove anything from a full disk.
-                Operation::Lapse { .. } | Operation::Forget { .. } | Operation::RemoveMeta { .. } => {
-                    added_bytes += OPERATION_BYTES;
-                    continue;
-                }
-            };
-            reserve_bytes = self.options.reserve_bytes;
-            added_bytes += bytes as u64 * WRITE_FACTOR + OPERATION_BYTES;
+            added_bytes += operation_bytes(operation) as u64 * WRITE_FACTOR + OPERATION_BYTES;
+            // Removing may use half of the reserve, or nobody could remove anything from a full disk.
+            if matches!(operation, Operation::Put { .. } | Operation::PutMeta { .. }) {
+                reserve_bytes = self.options.reserve_bytes;
+            }
         }
         let free_bytes = space::free_bytes(&self.home.folder)?;
         let needed_bytes = added_bytes + reserve_bytes;

@@ -30,8 +30,8 @@ pub(super) struct Home {
 pub(super) struct Marker {
     /// The engine's segment size: fixed when its files are created.
     pub(super) segment_bytes: usize,
-    /// Number of the arrival order.
-    pub(super) epoch: u64,
+    /// Random number of this store; its engine has a copy.
+    pub(super) identity: u64,
 }
 
 impl Home {
@@ -75,17 +75,17 @@ impl Home {
             return Err(StoreError::NewerFormat { path, found, known: FORMAT });
         }
         let segment_bytes = value("segment_bytes").and_then(|value| value.parse().ok());
-        let epoch = value("epoch").and_then(|value| u64::from_str_radix(value, 16).ok());
+        let identity = value("identity").and_then(|value| u64::from_str_radix(value, 16).ok());
         Ok(Some(Marker {
             segment_bytes: segment_bytes.ok_or_else(|| missing("segment_bytes"))?,
-            epoch: epoch.ok_or_else(|| missing("epoch"))?,
+            identity: identity.ok_or_else(|| missing("identity"))?,
         }))
     }
 
     /// Replaces the marker, durably.
     pub(super) fn write_marker(&self, marker: Marker) -> Result<(), StoreError> {
-        let Marker { segment_bytes, epoch } = marker;
-        let text = format!("fingerpost-store {FORMAT}\nsegment_bytes {segment_bytes}\nepoch {epoch:016x}\n");
+        let Marker { segment_bytes, identity } = marker;
+        let text = format!("fingerpost-store {FORMAT}\nsegment_bytes {segment_bytes}\nidentity {identity:016x}\n");
         let (path, new) = (self.path("format"), self.path("format.new"));
         let mut file =
             owner_only().write(true).create(true).truncate(true).open(&new).map_err(failed("create", &new))?;

@@ -29,6 +29,14 @@ const GROWTH_PLACES: u32 = 4_096;
 /// One key. Overwritten in memory when dropped.
 pub(super) type Key = Zeroizing<[u8; KEY_BYTES]>;
 
+/// What opening found in a key file.
+pub(super) struct KeysFound {
+    /// Keys that nothing referred to, erased now.
+    pub(super) erased: u64,
+    /// Places that are referred to and hold no key. No power cut does this: either file went back in time.
+    pub(super) lost: u64,
+}
+
 /// The file of keys, for the one who writes it.
 pub(super) struct KeyFile {
     file: Arc<File>,
@@ -41,8 +49,8 @@ pub(super) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Opens or creates the file and erases every key whose place is not in `used`. Returns how many that were, too.
-    pub(super) fn open(path: PathBuf, used: impl Iterator<Item = u32>) -> Result<(KeyFile, u64), StoreError> {
+    /// Opens or creates the file and erases every key whose place is not in `used`.
+    pub(super) fn open(path: PathBuf, used: impl Iterator<Item = u32>) -> Result<(KeyFile, KeysFound), StoreError> {
         let mut options = owner_only();
         let file =
             options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed("open", &path))?;
@@ -62,26 +70,29 @@ impl KeyFile {
             file.set_len(offset(places)).and_then(|()| file.sync_all()).map_err(failed("extend", &path))?;
         }
         let mut keys = KeyFile { file: Arc::new(file), path, places, free: Vec::new(), ready: Vec::new() };
-        let stale = keys.stale_places(&in_use)?;
+        let (stale, lost) = keys.compare(&in_use)?;
         keys.free = (0..places).rev().filter(|place| !in_use[*place as usize]).collect();
         keys.overwrite(&stale)?;
-        Ok((keys, stale.len() as u64))
+        Ok((keys, KeysFound { erased: stale.len() as u64, lost }))
     }
 
-    fn stale_places(&self, in_use: &[bool]) -> Result<Vec<u32>, StoreError> {
-        let mut stale = Vec::new();
+    /// Places with a key that nothing uses, and the number of places in use without a key.
+    fn compare(&self, in_use: &[bool]) -> Result<(Vec<u32>, u64), StoreError> {
+        let (mut stale, mut lost) = (Vec::new(), 0);
         let mut block = Zeroizing::new(vec![0; 1024 * KEY_BYTES]);
         for first in (0..self.places).step_by(1024) {
             let count = (self.places - first).min(1024) as usize;
             let bytes = &mut block[..count * KEY_BYTES];
             self.file.read_exact_at(bytes, offset(first)).map_err(failed("read", &self.path))?;
             for (place, key) in (first..).zip(bytes.chunks_exact(KEY_BYTES)) {
-                if !in_use[place as usize] && key.iter().any(|byte| *byte != 0) {
-                    stale.push(place);
+                match (in_use[place as usize], key.iter().any(|byte| *byte != 0)) {
+                    (false, true) => stale.push(place),
+                    (true, false) => lost += 1,
+                    _ => {}
                 }
             }
         }
-        Ok(stale)
+        Ok((stale, lost))
     }
 
     /// For readers: see [`read_key`].
@@ -207,8 +218,8 @@ mod tests {
         let (mut keys, _) = KeyFile::open(path.clone(), [].into_iter()).unwrap();
         let (kept, key) = keys.take().unwrap();
         drop(keys);
-        let (keys, erased) = KeyFile::open(path.clone(), [kept].into_iter()).unwrap();
-        assert_eq!(erased, READY_KEYS_MAX as u64 - 1);
+        let (keys, found) = KeyFile::open(path.clone(), [kept].into_iter()).unwrap();
+        assert_eq!((found.lost, found.erased), (0, READY_KEYS_MAX as u64 - 1));
         let bytes = std::fs::read(&path).unwrap();
         let filled: Vec<_> = bytes.chunks(KEY_BYTES).filter(|key| **key != [0; KEY_BYTES]).collect();
         assert_eq!(filled, [&key[..]]);
@@ -219,7 +230,8 @@ mod tests {
     fn a_place_beyond_the_end_reads_as_no_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
-        let (keys, _) = KeyFile::open(path.clone(), [7].into_iter()).unwrap();
+        let (keys, found) = KeyFile::open(path.clone(), [7].into_iter()).unwrap();
+        assert_eq!(found.lost, 1);
         assert_eq!(*read_key(&keys.file, 7, &path).unwrap(), [0; KEY_BYTES]);
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn meta_key(name: &str) -> Vec<u8> {
     [b"m", name.as_bytes()].concat()
 }
 
-/// The number of the arrival order, as in the marker.
+/// `identity(8) epoch(8)`: the store's number as in the marker, and that of the arrival order.
 pub(super) const EPOCH_KEY: &[u8] = b"e";
 
 /// `n audience(1)`: the greatest arrival number that may have been given out.

@@ -14,7 +14,7 @@ use fingerpost_proto::kind::{Audience, Kind};
 
 use super::{
     ARRIVALS_PER_CALL_MAX, Arrival, Durability, Operation, Row, Slot, Store, StoreError, StoreReader, Usage,
-    check_operations,
+    check_operations, operation_bytes,
 };
 
 #[derive(Clone, Default)]
@@ -190,7 +190,7 @@ impl Store for MemoryStore {
         check_operations(&operations)?;
         let mut state = locked(&self.state);
         state.check_running()?;
-        let needed_bytes: u64 = operations.iter().map(put_bytes).sum();
+        let needed_bytes: u64 = operations.iter().map(|operation| operation_bytes(operation) as u64).sum();
         if let Some(free_bytes) = state.free_bytes {
             if needed_bytes > free_bytes {
                 return Err(StoreError::DiskFull { free_bytes, needed_bytes });
@@ -243,14 +243,6 @@ impl Store for MemoryStore {
 
     fn reader(&self) -> Arc<dyn StoreReader> {
         Arc::new(MemoryReader { state: self.state.clone() })
-    }
-}
-
-fn put_bytes(operation: &Operation) -> u64 {
-    match operation {
-        Operation::Put { envelope, .. } => envelope.len() as u64,
-        Operation::PutMeta { value, .. } => value.len() as u64,
-        _ => 0,
     }
 }
 

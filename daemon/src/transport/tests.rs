@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::key::PublicKey;
-use fingerpost_proto::v1::{AdmitReply, AdmitRequest, Frame, IntroduceReply, IntroduceRequest};
+use fingerpost_proto::v1::{AdmitReply, AdmitRequest, IntroduceReply, IntroduceRequest};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_stream::{Stream, StreamExt};
@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::node_key::public_half;
 use super::*;
+use crate::link::RawFrame;
 use crate::rpc::peer_client::PeerClient;
 use crate::rpc::peer_server::{Peer, PeerServer};
 
@@ -60,9 +61,9 @@ struct Mirror {
 
 #[tonic::async_trait]
 impl Peer for Mirror {
-    type LinkStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+    type LinkStream = Pin<Box<dyn Stream<Item = Result<RawFrame, Status>> + Send>>;
 
-    async fn link(&self, request: Request<Streaming<Frame>>) -> Result<Response<Self::LinkStream>, Status> {
+    async fn link(&self, request: Request<Streaming<RawFrame>>) -> Result<Response<Self::LinkStream>, Status> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let frames = request.into_inner();
         if self.reads_nothing {

@@ -23,9 +23,10 @@ fn each<T>(owner: RecordId, path: &str, parts: &[T], make: impl Fn(Object, Recor
     parts.iter().enumerate().map(object).collect()
 }
 
-/// `phones`. An extension that is no number is said in the description.
+/// `phones`. An extension that is no number is said in the description; a phone without a number is left out.
 pub(crate) fn phones(owner: RecordId, path: &str, phones: &[v1::Phone]) -> Vec<Value> {
-    each(owner, path, phones, |object, id, phone| {
+    let numbered: Vec<&v1::Phone> = phones.iter().filter(|phone| !phone.number.trim().is_empty()).collect();
+    each(owner, path, &numbered, |object, id, phone| {
         let extension: Option<u32> = phone.extension.parse().ok();
         let mut description = phone.description.clone();
         if extension.is_none() && !phone.extension.trim().is_empty() {
@@ -33,7 +34,7 @@ pub(crate) fn phones(owner: RecordId, path: &str, phones: &[v1::Phone]) -> Vec<V
             description = format!("{description}{gap}extension {}", phone.extension);
         }
         object
-            .text("number", if phone.number.trim().is_empty() { "unknown" } else { &phone.number })
+            .text("number", &phone.number)
             .text("type", &phone.r#type)
             .text("description", &description)
             .value("extension", extension)
@@ -66,12 +67,13 @@ pub(crate) fn contacts(owner: RecordId, contacts: &[v1::Contact]) -> Vec<Value> 
 
 /// `organization_identifiers`. HSDS wants a type; the scheme stands in for it.
 pub(crate) fn identifiers(owner: RecordId, identifiers: &[v1::Identifier]) -> Vec<Value> {
-    each(owner, "organization_identifiers", identifiers, |object, _, part| {
+    let stated: Vec<&v1::Identifier> = identifiers.iter().filter(|part| !part.value.trim().is_empty()).collect();
+    each(owner, "organization_identifiers", &stated, |object, _, part| {
         let kind = [&part.r#type, &part.scheme].into_iter().find(|text| !text.trim().is_empty());
         object
             .text("identifier_scheme", &part.scheme)
             .text("identifier_type", kind.map_or("identifier", String::as_str))
-            .value("identifier", Some(part.value.as_str()))
+            .text("identifier", &part.value)
     })
 }
 

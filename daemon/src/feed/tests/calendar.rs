@@ -198,3 +198,19 @@ async fn a_calendar_holds_its_limit_of_events_and_says_when_there_are_more() {
     assert_eq!(text.matches("BEGIN:VEVENT").count(), CALENDAR_EVENTS_MAX);
     assert!(text.contains("X-FINGERPOST-WARNING:only the first 5000 events are listed"));
 }
+
+#[tokio::test]
+async fn a_rule_that_would_keep_a_calendar_program_busy_is_only_said() {
+    let directory = Arc::new(MemoryDirectory::default());
+    for (name, rrule) in [("second", "FREQ=SECONDLY"), ("minute", "FREQ=DAILY;BYMINUTE=0,1,2"), ("day", "FREQ=DAILY")] {
+        directory.publish(
+            Kind::EVENT,
+            name,
+            &v1::Event { rrule: rrule.into(), occurrences: Vec::new(), ..rich_event() },
+        );
+    }
+    let text = calendar(&directory, "").await;
+    let rules: Vec<&str> = text.lines().filter(|line| line.starts_with("RRULE:") && !line.contains("YEARLY")).collect();
+    assert_eq!(rules, ["RRULE:FREQ=DAILY"]);
+    assert!(text.contains("Repeats: FREQ=SECONDLY"));
+}

@@ -1,109 +1,17 @@
 //! HSDS output against the published schemas, filters and fallbacks.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::v1;
-use jsonschema::{Retrieve, Uri, Validator};
-use serde_json::Value;
 
+use super::schema::assert_valid;
 use super::{feed_of, get, get_json, send};
 use crate::feed::limits::{PER_PAGE_MAX, SCAN_RECORDS_MAX};
 use crate::feed::memory::{
     HOSTILE, MemoryDirectory, NOW_MS, id, rich_directory, rich_location, rich_organisation, rich_service, term, weekly,
 };
-
-/// The three profiles that every object must pass at once.
-const PROFILES: [&str; 3] = ["hsds-3.0", "hsds-3.1-dev", "hsds-uk-3.0"];
-
-/// The folder of schemas; `None` (said aloud) where the shared data is not at hand.
-fn schemas() -> Option<PathBuf> {
-    let named = std::env::var_os("FINGERPOST_SHARED").map(PathBuf::from);
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let found = named.into_iter().chain(here.ancestors().map(|folder| folder.join("shared")));
-    let found = found.map(|shared| shared.join("data/hsds-schema")).find(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED: no shared/data/hsds-schema beside the repository; set FINGERPOST_SHARED to check the schemas"
-        );
-    }
-    found
-}
-
-/// Finds `other.json` beside the schema that names it.
-struct Folder(PathBuf);
-
-impl Retrieve for Folder {
-    fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
-        let name = uri.path().as_str().rsplit('/').next().unwrap_or_default().to_owned();
-        Ok(serde_json::from_slice(&std::fs::read(self.0.join(name))?)?)
-    }
-}
-
-fn validator(schemas: &std::path::Path, profile: &str, object: &str) -> Validator {
-    let folder = schemas.join(profile);
-    let schema: Value = serde_json::from_slice(&std::fs::read(folder.join(format!("{object}.json"))).unwrap()).unwrap();
-    jsonschema::options()
-        .with_base_uri("https://schema.example/object.json")
-        .with_retriever(Folder(folder))
-        .should_validate_formats(true)
-        .build(&schema)
-        .unwrap()
-}
-
-/// Checks every object against all three profiles, and that nothing is null or empty.
-fn assert_valid(object: &str, values: &[&Value]) {
-    for value in values {
-        assert_no_emptiness(value, object);
-    }
-    let Some(schemas) = schemas() else { return };
-    for profile in PROFILES {
-        let validator = validator(&schemas, profile, object);
-        for value in values {
-            let errors: Vec<String> =
-                validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
-            assert!(errors.is_empty(), "{profile} {object}: {errors:#?}\n{value:#}");
-        }
-    }
-}
-
-fn assert_no_emptiness(value: &Value, at: &str) {
-    match value {
-        Value::Null => panic!("{at} is null"),
-        Value::String(text) => assert!(!text.trim().is_empty(), "{at} is empty"),
-        Value::Array(values) => {
-            assert!(!values.is_empty(), "{at} is an empty list");
-            values.iter().enumerate().for_each(|(index, value)| assert_no_emptiness(value, &format!("{at}/{index}")));
-        }
-        Value::Object(fields) => {
-            assert!(!fields.is_empty(), "{at} is an empty object");
-            fields.iter().for_each(|(key, value)| assert_no_emptiness(value, &format!("{at}/{key}")));
-        }
-        _ => {}
-    }
-}
-
-#[test]
-fn the_schema_check_itself_finds_faults() {
-    let Some(schemas) = schemas() else { return };
-    for profile in PROFILES {
-        let service = validator(&schemas, profile, "service");
-        let good = serde_json::json!({ "id": "0f7f2f6e-5f5c-5a43-8b52-0d6a8f0f1f11", "name": "x", "status": "active" });
-        assert!(service.is_valid(&good), "{profile}");
-        for (key, bad) in
-            [("id", "7"), ("status", "open"), ("url", "no url"), ("email", "no mail"), ("last_modified", "1 May")]
-        {
-            let mut value = good.clone();
-            value[key] = Value::from(bad);
-            assert!(!service.is_valid(&value), "{profile} accepts {key} {bad}");
-        }
-        let mut nested = good.clone();
-        nested["schedules"] = serde_json::json!([{ "id": "7" }]);
-        assert!(!service.is_valid(&nested), "{profile} does not look into nested objects");
-    }
-}
 
 #[tokio::test]
 async fn a_service_with_every_field_is_valid_in_all_profiles() {
@@ -459,6 +367,8 @@ async fn hostile_texts_stay_texts_in_valid_json() {
     service.schedules[0].timezone = HOSTILE.to_owned();
     service.schedules[0].link = HOSTILE.to_owned();
     service.terms[0].code = HOSTILE.to_owned();
+    service.phones.push(v1::Phone { description: "no number".into(), ..Default::default() });
+    service.languages.push(v1::Language::default());
     service.organisation = b"short".to_vec();
     service.locations[1].location = vec![1; 17];
     service.costs[1].amount = "NaN".into();
@@ -467,6 +377,7 @@ async fn hostile_texts_stay_texts_in_valid_json() {
     organisation.logo_url = "data:text/html,x".into();
     organisation.uri = HOSTILE.into();
     organisation.parent = vec![1];
+    organisation.identifiers.push(v1::Identifier { scheme: "GB-CHC".into(), ..Default::default() });
     let record = directory.publish(Kind::SERVICE, "hostile", &service);
     let other = directory.publish(Kind::ORGANISATION, "hostile", &organisation);
     let broken = directory.publish_bytes(Kind::SERVICE, "broken", vec![0xff; 40]);

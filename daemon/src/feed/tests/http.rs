@@ -48,6 +48,7 @@ async fn every_answer_has_a_strong_tag_and_is_not_sent_twice() {
             let again = send(&feed, Method::GET, &path, &[("if-none-match", &wanted)]).await;
             assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path} {wanted}");
             assert!(again.body.is_empty());
+            assert!(again.header("content-length").is_empty());
             assert_eq!(again.header("etag"), tag);
             assert!(!again.header("cache-control").is_empty());
         }
@@ -95,7 +96,7 @@ async fn head_answers_like_get_without_a_body() {
         let get = get(&feed, &path).await;
         let head = send(&feed, Method::HEAD, &path, &[]).await;
         assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0), "{path}");
-        for name in ["etag", "content-type", "cache-control", "vary", "content-language"] {
+        for name in ["etag", "content-type", "content-length", "cache-control", "vary", "content-language"] {
             assert_eq!(head.header(name), get.header(name), "{path} {name}");
         }
         let again = send(&feed, Method::HEAD, &path, &[("if-none-match", &get.header("etag"))]).await;

@@ -49,6 +49,9 @@ pub struct Opened {
     pub journal: JournalState,
     /// Keys erased because nothing refers to them: of superseded versions, and ones made ahead of use.
     pub keys_erased: u64,
+    /// Rows whose key is gone, which read as damaged: the engine or the key file went back to an older state (damage to
+    /// the end of the engine's file does that, without an error). The epoch is new.
+    pub keys_lost: u64,
     /// The disk is so full that commits are refused: reading works, publishing does not.
     pub disk_full: bool,
     /// The ballast was thrown off to open at all.
@@ -60,6 +63,7 @@ pub struct Opened {
 /// What the arrival order says about the rows.
 #[derive(Default)]
 struct Index {
+    epoch: u64,
     places: Vec<u32>,
     own: Vec<Slot>,
     rows: u64,
@@ -141,7 +145,7 @@ impl SledStore {
 }
 
 fn new_marker(home: &Home) -> Result<Marker, StoreError> {
-    let marker = Marker { segment_bytes: SEGMENT_BYTES, epoch: random_number()? };
+    let marker = Marker { segment_bytes: SEGMENT_BYTES, identity: random_number()? };
     home.write_marker(marker)?;
     Ok(marker)
 }
@@ -155,8 +159,8 @@ fn open_or_rebuild(
 ) -> Result<(Engine, Index, Marker), StoreError> {
     let open = |marker: Marker| {
         let engine = Engine::open(&home.path("engine"), marker.segment_bytes, options.cache_bytes)?;
-        check_epoch(&engine, home, marker)?;
-        let index = read_index(&engine)?;
+        let epoch = check_epoch(&engine, home, marker)?;
+        let index = Index { epoch, ..read_index(&engine)? };
         if suspicion_path(home).exists() {
             read_everything(&engine)?;
         }
@@ -183,7 +187,7 @@ fn open_or_rebuild(
     if free_bytes < OPENING_BYTES {
         return Err(StoreError::DiskFull { free_bytes, needed_bytes: OPENING_BYTES });
     }
-    // The new epoch first: cursors of the lost order must not count, even if the power goes before the next line.
+    // The new identity first: if the power goes before the next line, the old engine is not taken for this store's.
     let marker = new_marker(home)?;
     let path = set_aside(home)?;
     remove_if_present(&suspicion_path(home))?;
@@ -193,18 +197,27 @@ fn open_or_rebuild(
     open(marker)
 }
 
-/// An engine whose file was wiped opens as an empty one without a word: it must still know its epoch.
-fn check_epoch(engine: &Engine, home: &Home, marker: Marker) -> Result<(), StoreError> {
-    let epoch = marker.epoch.to_be_bytes();
-    match engine.get(layout::EPOCH_KEY)? {
-        Some(found) if *found == epoch => Ok(()),
+/// Returns the epoch. An engine whose file was wiped opens as an empty one without a word: it must still know whose it is.
+fn check_epoch(engine: &Engine, home: &Home, marker: Marker) -> Result<u64, StoreError> {
+    let found = engine.get(layout::EPOCH_KEY)?;
+    let numbers = found.as_deref().and_then(|value| Some((value.first_chunk::<8>()?, value.last_chunk::<8>()?)));
+    match numbers {
+        Some((identity, epoch)) if *identity == marker.identity.to_be_bytes() => Ok(u64::from_be_bytes(*epoch)),
+        Some(_) => Err(StoreError::EngineDamaged { why: "it belongs to another store (restored in part?)".to_owned() }),
         // The key file is made after this: without it no opening was ever completed, and nothing acknowledged.
         None if opened_before(home) => {
             Err(StoreError::EngineDamaged { why: "it has lost everything, without reporting an error".to_owned() })
         }
-        None => engine.apply([(layout::EPOCH_KEY.to_vec(), Some(epoch.to_vec()))]).and_then(|()| engine.flush()),
-        Some(_) => Err(StoreError::EngineDamaged { why: "it belongs to another store (restored in part?)".to_owned() }),
+        None => new_epoch(engine, marker),
     }
+}
+
+fn new_epoch(engine: &Engine, marker: Marker) -> Result<u64, StoreError> {
+    let epoch = random_number()?;
+    let value = [marker.identity.to_be_bytes(), epoch.to_be_bytes()].concat();
+    engine.apply([(layout::EPOCH_KEY.to_vec(), Some(value))])?;
+    engine.flush()?;
+    Ok(epoch)
 }
 
 fn opened_before(home: &Home) -> bool {
@@ -288,15 +301,18 @@ fn assemble(
     opened: &mut Opened,
 ) -> Result<(SledStore, Orphans), StoreError> {
     let keys_path = home.path("erasure.keys");
-    let (keys, keys_erased) = KeyFile::open(keys_path.clone(), index.places.into_iter())?;
-    opened.keys_erased = keys_erased;
+    let (keys, found) = KeyFile::open(keys_path.clone(), index.places.into_iter())?;
+    opened.keys_erased = found.erased;
+    opened.keys_lost = found.lost;
+    // The engine may have gone back to an older state, and with it the claimed arrival numbers.
+    let epoch = if found.lost > 0 { new_epoch(&engine, marker)? } else { index.epoch };
     let mut shared = Shared {
         engine: RwLock::new(Some(engine)),
         keys: keys.shared(),
         keys_path,
         suspicion_path: suspicion_path(&home),
         last_arrivals: index.last_arrivals.map(AtomicU64::new),
-        epoch: marker.epoch,
+        epoch,
     };
     let mut missing = Vec::new();
     let mut claimed = index.last_arrivals;

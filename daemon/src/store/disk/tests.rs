@@ -187,7 +187,7 @@ fn an_engine_that_does_not_open_is_set_aside_and_rebuilt_from_the_journal() {
     let (aside, why) = opened.set_aside.unwrap();
     assert!(aside.join("db").exists() && aside.join("erasure.keys").exists() && !why.is_empty());
     assert_eq!(opened.replayed, 50);
-    assert_eq!(opened.set_aside_present, [aside.clone()]);
+    assert_eq!(opened.set_aside_present, std::slice::from_ref(&aside));
     assert_eq!(store.reader().get(&slot(3)).unwrap().unwrap().envelope, body(b"own", 3));
     drop(store);
     let old = aside.with_file_name("store.corrupt-1000");
@@ -235,8 +235,9 @@ fn no_flipped_bit_is_ever_served_and_no_own_version_is_lost_to_one() {
         store.commit(versions, Durability::Now).unwrap();
     }
     drop(store);
+    let epoch = open(master.path()).0.reader().epoch();
     let length = fs::metadata(master.path().join("store/engine/db")).unwrap().len();
-    let (mut damaged, mut set_aside) = (0, 0);
+    let (mut damaged, mut set_aside, mut gone_back) = (0, 0, 0);
     for round in 0..24_u64 {
         let folder = TempDir::new().unwrap();
         copy(master.path(), folder.path());
@@ -245,6 +246,9 @@ fn no_flipped_bit_is_ever_served_and_no_own_version_is_lost_to_one() {
         for _ in 0..2 {
             let (store, opened) = open(folder.path());
             set_aside += u32::from(opened.set_aside.is_some());
+            gone_back += u32::from(opened.keys_lost > 0);
+            let intact = opened.set_aside.is_none() && opened.keys_lost == 0;
+            assert_eq!(store.reader().epoch() == epoch, intact, "round {round}: a lost order has a new epoch");
             let mut seen = 0;
             let walked = store.reader().rows(&mut |slot, row| {
                 match row {
@@ -262,7 +266,7 @@ fn no_flipped_bit_is_ever_served_and_no_own_version_is_lost_to_one() {
             assert!(matches!(walked, Err(StoreError::EngineDamaged { .. })), "{walked:?}");
         }
     }
-    eprintln!("24 flipped bits: {damaged} damaged rows reported, {set_aside} stores set aside");
+    eprintln!("24 flipped bits: {damaged} damaged rows reported, {set_aside} stores set aside, {gone_back} gone back");
 }
 
 #[test]
@@ -275,7 +279,7 @@ fn a_row_whose_key_is_gone_is_damaged_and_its_own_version_comes_back_from_the_jo
     assert!(matches!(store.reader().get(&slot(1)), Err(StoreError::Damaged { .. })));
     drop(store);
     let (store, opened) = open(folder.path());
-    assert_eq!(opened.replayed, 1);
+    assert_eq!((opened.replayed, opened.keys_lost), (1, 2));
     assert_eq!(store.reader().get(&slot(1)).unwrap().unwrap().envelope, body(b"own", 1));
     assert!(matches!(store.reader().get(&slot(2)), Err(StoreError::Damaged { .. })));
 }

@@ -125,7 +125,7 @@ async fn a_node_that_shuts_down_finishes_the_calls_in_progress_and_takes_no_new_
         let mut host = Host::start(ListenerLimits::default()).await;
         host.invite(2, Admitted::Member);
         let channel = host.dial(2).await.unwrap();
-        let (frames, requests) = tokio::sync::mpsc::channel::<Frame>(4);
+        let (frames, requests) = tokio::sync::mpsc::channel::<RawFrame>(4);
         let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
         let mut replies = PeerClient::new(channel.clone()).link(requests).await.unwrap().into_inner();
         match by_listener {
@@ -133,8 +133,8 @@ async fn a_node_that_shuts_down_finishes_the_calls_in_progress_and_takes_no_new_
             false => host.shutdown.take().unwrap().send(()).unwrap(),
         }
         port_is_free(host.address).await;
-        frames.send(Frame::default()).await.unwrap();
-        assert_eq!(replies.message().await.unwrap(), Some(Frame::default()));
+        frames.send(RawFrame::default()).await.unwrap();
+        assert_eq!(replies.message().await.unwrap(), Some(RawFrame::default()));
         drop(frames);
         assert_eq!(replies.message().await.unwrap(), None);
         assert!(who_am_i(channel).await.is_err());

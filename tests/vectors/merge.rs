@@ -1,0 +1,487 @@
+//! Vectors of order, receipt and relaying: `spec/04-merge.md`.
+
+use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
+use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::order::Precedence;
+use fingerpost_proto::time::{DAY_MS, HOUR_MS, Hlc, UnixHour};
+use fingerpost_proto::v1;
+use fingerpost_proto::version::{Header, SignedVersion, forget_at};
+use prost::Message;
+use serde_json::{Value, json};
+
+use crate::cast::{City, NOW, Org, key, sign, sign_unchecked};
+use crate::{File, bytes, case, file, hex};
+
+pub(crate) fn files() -> Vec<File> {
+    vec![
+        file(
+            "merge_valid",
+            "Versions of one record and which one wins, whatever their order: spec/04-merge.md, section 1.",
+            merge(),
+        ),
+        file(
+            "receipt_valid",
+            "What a node that holds `known` does with an envelope that is handed in: spec/04-merge.md, section 2.",
+            receipt_valid(),
+        ),
+        file(
+            "receipt_invalid",
+            "Envelopes that a node refuses, by the first check that fails: spec/04-merge.md, section 2.",
+            receipt_invalid(),
+        ),
+        file(
+            "relay_valid",
+            "What a node does not understand leaves it byte for byte as it came: spec/02-records.md, section 7.",
+            relay(),
+        ),
+    ]
+}
+
+fn envelopes(versions: &[SignedVersion]) -> Vec<Value> {
+    versions.iter().map(|version| bytes(version.envelope())).collect()
+}
+
+fn edit(org: &Org, network: NetworkId, name: &str, at: Hlc, change: impl Fn(&mut Header)) -> SignedVersion {
+    let mut header = org.header(network, Kind::SERVICE, Audience::Public, "drop-in", at);
+    change(&mut header);
+    let body = v1::Service { local_id: "drop-in".into(), name: name.into(), ..Default::default() };
+    sign(&org.device, &header, &body.encode_to_vec())
+}
+
+/// An organisation with two publishing devices.
+fn two_devices() -> (Org, ed25519_dalek::SigningKey) {
+    let second = key(8, 1);
+    let mut card = crate::cast::card(1, "Two Desks");
+    card.devices.push(v1::Device {
+        key: second.verifying_key().to_bytes().to_vec(),
+        roles: vec![1],
+        ..Default::default()
+    });
+    let mut org = Org::new(1, "Two Desks");
+    org.card = card.encode_to_vec();
+    org.id = OrgId::of_genesis_card(&org.card);
+    (org, second)
+}
+
+fn merge() -> Vec<Value> {
+    let (org, second) = two_devices();
+    let charter = crate::cast::charter_message(&[&org]).encode_to_vec();
+    let network = NetworkId::of_charter(&charter);
+    let welcome = vec![org.card_version(network), org.acceptance(network, None)];
+    let merge = |name: &str, why: &str, now: u64, versions: Vec<SignedVersion>| {
+        let mut ascending: Vec<&SignedVersion> = versions.iter().collect();
+        ascending.sort_by_key(|version| Precedence::of(version));
+        let order: Vec<String> = ascending.iter().map(|version| hex(version.vid())).collect();
+        case(
+            name,
+            why,
+            json!({
+                "charter": bytes(&charter), "welcome": envelopes(&welcome), "now_ms": now,
+                "versions": envelopes(&versions), "ascending": order, "winner": order.last(),
+            }),
+        )
+    };
+    let at = |ms: u64, counter: u16| Hlc::new(NOW + ms, counter);
+    let by_second = |name: &str, at: Hlc| {
+        let mut header = org.header(network, Kind::SERVICE, Audience::Public, "drop-in", at);
+        header.device = second.verifying_key().to_bytes();
+        let body = v1::Service { local_id: "drop-in".into(), name: name.into(), ..Default::default() };
+        sign(&second, &header, &body.encode_to_vec())
+    };
+    let plain = |name: &str, at: Hlc| edit(&org, network, name, at, |_| ());
+    let first = edit(&org, network, "first", at(0, 0), |header| {
+        header.lease_until = UnixHour(UnixHour::containing(NOW).0 + 9_600)
+    });
+    let short = edit(&org, network, "second", at(5, 0), |header| {
+        (header.lease_until, header.prev) = (UnixHour(UnixHour::containing(NOW).0 + 1), first.vid().prefix());
+    });
+    vec![
+        merge(
+            "later-milliseconds",
+            "the later clock wins",
+            NOW + 60_000,
+            vec![plain("a", at(0, 9)), plain("b", at(1, 0)), plain("c", at(0, 0))],
+        ),
+        merge(
+            "later-counter",
+            "in one millisecond the counter decides",
+            NOW,
+            vec![plain("a", at(0, 0)), plain("b", at(0, 1)), plain("c", at(0, 65_535))],
+        ),
+        merge(
+            "higher-device",
+            "at one clock the greater device key wins, compared as bytes",
+            NOW,
+            vec![plain("a", at(0, 0)), by_second("b", at(0, 0))],
+        ),
+        merge(
+            "higher-vid",
+            "at one clock and device (a copied key, a restored clock) the greater vid wins",
+            NOW,
+            vec![plain("a", at(0, 0)), plain("b", at(0, 0)), plain("c", at(0, 0))],
+        ),
+        merge(
+            "withdrawal-wins",
+            "a withdrawal is a version like any other",
+            NOW + 60_000,
+            vec![plain("a", at(0, 0)), org.withdrawal(network, "drop-in", at(1, 0)), plain("b", at(0, 7))],
+        ),
+        merge(
+            "withdrawal-loses",
+            "a later edit brings a record back, on purpose",
+            NOW + 60_000,
+            vec![org.withdrawal(network, "drop-in", at(1, 0)), plain("b", at(2, 0))],
+        ),
+        merge(
+            "prev-decides-nothing",
+            "prev is shown to people; it takes no part in the order",
+            NOW + 60_000,
+            vec![
+                edit(&org, network, "a", at(2, 0), |header| header.prev = [9; 8]),
+                edit(&org, network, "b", at(1, 0), |header| header.prev = [8; 8]),
+            ],
+        ),
+        merge(
+            "lapsed-winner-stays",
+            "two hours later the winner has lapsed: the older version with the longer lease does not return",
+            NOW + 2 * HOUR_MS,
+            vec![first, short],
+        ),
+    ]
+}
+
+fn receipt(name: &str, why: &str, city: &City, now: u64, known: &[SignedVersion], envelope: &[u8]) -> Value {
+    case(
+        name,
+        why,
+        json!({
+            "charter": bytes(&city.charter_bytes), "welcome": envelopes(&city.welcome()), "welcome_at_ms": NOW, "now_ms": now,
+            "known": envelopes(known), "envelope": bytes(envelope),
+        }),
+    )
+}
+
+fn receipt_valid() -> Vec<Value> {
+    let city = City::new();
+    let (forum, network) = (&city.forum, city.network);
+    let first = edit(forum, network, "first", Hlc::new(NOW, 0), |_| ());
+    let second = |prev: [u8; 8]| edit(forum, network, "second", Hlc::new(NOW + 1, 0), |header| header.prev = prev);
+    let outcome = |mut case: Value, outcome: &str, concurrent: bool| {
+        case["outcome"] = json!(outcome);
+        case["concurrent"] = json!(concurrent);
+        case
+    };
+    let receive = |name: &str, why: &str, now: u64, known: &[SignedVersion], version: &SignedVersion| {
+        receipt(name, why, &city, now, known, version.envelope())
+    };
+    let ahead = edit(forum, network, "ahead", Hlc::new(NOW + 600_000, 0), |_| ());
+    let last_moment = forget_at(first.header().hlc) - 1;
+    let vouch = v1::Vouch { subject: city.kitchen.id.0.to_vec(), reason: "We know them.".into() }.encode_to_vec();
+    let vouch = forum.statement(network, Kind::VOUCH, Some(&city.kitchen.id), &vouch, Hlc::new(NOW, 0));
+    vec![
+        outcome(receive("first", "nothing was known", NOW, &[], &first), "published", false),
+        outcome(
+            receive(
+                "edit",
+                "prev names the version that it replaces",
+                NOW + 10,
+                &[first.clone()],
+                &second(first.vid().prefix()),
+            ),
+            "published",
+            false,
+        ),
+        outcome(
+            receive(
+                "concurrent",
+                "prev names another version: accepted all the same, and shown to the organisation's admins",
+                NOW + 10,
+                &[first.clone()],
+                &second([7; 8]),
+            ),
+            "published",
+            true,
+        ),
+        outcome(
+            receive("duplicate", "the same envelope again", NOW + 10, &[first.clone()], &first),
+            "duplicate",
+            false,
+        ),
+        outcome(
+            receive("superseded", "a newer version is known", NOW + 10, &[second(first.vid().prefix())], &first),
+            "superseded",
+            false,
+        ),
+        outcome(
+            receive("ahead-at-limit", "ten minutes ahead of the receiver's clock", NOW, &[], &ahead),
+            "published",
+            false,
+        ),
+        outcome(
+            receive("old-at-limit", "the last millisecond before it may be forgotten", last_moment, &[], &first),
+            "published",
+            false,
+        ),
+        outcome(
+            receive(
+                "withdrawal-of-unknown",
+                "a withdrawal is kept although the record was never here",
+                NOW + 10,
+                &[],
+                &forum.withdrawal(network, "gone", Hlc::new(NOW, 0)),
+            ),
+            "published",
+            false,
+        ),
+        outcome(receive("vouch", "statements are versions", NOW, &[], &vouch), "published", false),
+        outcome(
+            receive(
+                "lapsed-on-arrival",
+                "its lease has run out: it takes its place and is shown nowhere",
+                NOW + 30 * DAY_MS,
+                &[],
+                &edit(forum, network, "lapsed", Hlc::new(NOW, 0), |header| {
+                    header.lease_until = UnixHour(UnixHour::containing(NOW).0 + 1)
+                }),
+            ),
+            "published",
+            false,
+        ),
+    ]
+}
+
+fn receipt_invalid() -> Vec<Value> {
+    let city = City::new();
+    let (forum, network) = (&city.forum, city.network);
+    let now = NOW;
+    let good = edit(forum, network, "good", Hlc::new(NOW, 0), |_| ());
+    let refused = |name: &str, why: &str, now: u64, envelope: &[u8], error: &str| {
+        let mut case = receipt(name, why, &city, now, &[], envelope);
+        case["error"] = json!(error);
+        case
+    };
+    let header = forum.header(network, Kind::SERVICE, Audience::Public, "drop-in", Hlc::new(NOW, 0));
+    let mut flipped = good.envelope().to_vec();
+    let last = flipped.len() - 1;
+    flipped[last] = b'D';
+    let stranger = Org::new(50, "Stranger");
+    let invited = Org::new(51, "Vouched for by nobody");
+    let nameless = v1::Service { local_id: "drop-in".into(), ..Default::default() }.encode_to_vec();
+    let elsewhere = Header { network: NetworkId([9; 32]), ..header };
+    let by_node = Header { device: forum.node.verifying_key().to_bytes(), ..header };
+    let by_council = Header { device: city.council.device.verifying_key().to_bytes(), ..header };
+    let ahead = edit(forum, network, "ahead", Hlc::new(NOW + 600_001, 0), |_| ());
+    let at = Hlc::new(NOW, 1);
+    let objection = |subject: &[u8], org: &OrgId, reason: String| {
+        let body = v1::Objection { subject: subject.to_vec(), reason }.encode_to_vec();
+        forum.statement(network, Kind::OBJECTION, Some(org), &body, at)
+    };
+    let kitchen = city.kitchen.id;
+    let long = "r".repeat(4_001);
+    let changed_card = {
+        let mut card = crate::cast::card(52, "Weak");
+        card.devices[0].key = vec![0; 32];
+        let card = card.encode_to_vec();
+        let org = OrgId::of_genesis_card(&card);
+        let header = Header {
+            org,
+            record: fingerpost_proto::network::card::card_record_id(&org, &card),
+            ..invited.header(network, Kind::CARD, Audience::Public, "", at)
+        };
+        sign(&invited.root, &Header { device: invited.root.verifying_key().to_bytes(), ..header }, &card)
+    };
+    let foreign_card = {
+        let header = Header { org: forum.id, ..*invited.card_version(network).header() };
+        sign(&invited.root, &header, &invited.card)
+    };
+    let card_by_device = {
+        let header =
+            Header { device: invited.device.verifying_key().to_bytes(), ..*invited.card_version(network).header() };
+        sign(&invited.device, &header, &invited.card)
+    };
+    let withdrawn_card = sign(&forum.root, forum.card_version(network).header(), b"");
+    let stale = {
+        let expires = UnixHour(UnixHour::containing(NOW).0 - 1);
+        let invitation = forum.invitation(network, 70, expires);
+        let claim = fingerpost_proto::network::invite::Invitation::claim_message(
+            &network,
+            &city.kitchen.id,
+            &invitation.one_time_key,
+        );
+        let claim =
+            ed25519_dalek::Signer::sign(&key(4, 70), &fingerpost_proto::key::Domain::Claim.signing_bytes(&claim))
+                .to_bytes()
+                .to_vec();
+        let body = v1::Acceptance { invitation: Some(invitation.message()), claim }.encode_to_vec();
+        city.kitchen.statement(network, Kind::ACCEPTANCE, None, &body, Hlc::new(NOW, 0))
+    };
+    let unclaimed = {
+        let mut body = city.kitchen.acceptance_body(network, Some((forum, 9)));
+        body.claim[3] ^= 1;
+        city.kitchen.statement(network, Kind::ACCEPTANCE, None, &body.encode_to_vec(), Hlc::new(NOW, 0))
+    };
+    let own_vouch = {
+        let body = v1::Vouch { subject: forum.id.0.to_vec(), reason: String::new() }.encode_to_vec();
+        forum.statement(network, Kind::VOUCH, Some(&forum.id), &body, at)
+    };
+    let too_old_at = forget_at(good.header().hlc);
+    let unreadable = Header { record: RecordId::derive(&forum.id, Kind::SERVICE, Audience::Public, "x"), ..header };
+    vec![
+        refused("envelope-length", "not an envelope at all", now, &[7; 10], "envelope-length"),
+        refused(
+            "wrong-network",
+            "signed for another network, before anything else is asked",
+            now,
+            &sign_unchecked(&forum.device, &elsewhere, &nameless),
+            "wrong-network",
+        ),
+        refused(
+            "too-old",
+            "the first millisecond at which it may be forgotten",
+            too_old_at,
+            good.envelope(),
+            "too-old",
+        ),
+        refused(
+            "body-undecodable",
+            "not protobuf",
+            now,
+            &sign_unchecked(&forum.device, &unreadable, &[0xff; 9]),
+            "body-undecodable",
+        ),
+        refused(
+            "field-missing",
+            "the body is checked before the publisher is looked up",
+            now,
+            &sign_unchecked(
+                &stranger.device,
+                &Header {
+                    org: stranger.id,
+                    record: RecordId::derive(&stranger.id, Kind::SERVICE, Audience::Public, "drop-in"),
+                    ..header
+                },
+                &nameless,
+            ),
+            "field-missing",
+        ),
+        refused(
+            "unknown-organisation",
+            "no card of its publisher is known",
+            now,
+            stranger.service(network, "x", "X", Hlc::new(NOW, 0)).envelope(),
+            "unknown-organisation",
+        ),
+        refused(
+            "unknown-device",
+            "another organisation's device",
+            now,
+            &sign_unchecked(&city.council.device, &by_council, good.body()),
+            "unknown-device",
+        ),
+        refused(
+            "node-key-does-not-publish",
+            "a device with the role node only",
+            now,
+            &sign_unchecked(&forum.node, &by_node, good.body()),
+            "unknown-device",
+        ),
+        refused(
+            "from-the-future",
+            "ten minutes and a millisecond ahead of the receiver's clock",
+            now,
+            ahead.envelope(),
+            "from-the-future",
+        ),
+        refused("bad-signature", "the last byte of the body was changed", now, &flipped, "bad-signature"),
+        refused("card", "a device key of small order", now, changed_card.envelope(), "card"),
+        refused(
+            "card-of-another",
+            "a card under another organisation's id",
+            now,
+            foreign_card.envelope(),
+            "card-of-another",
+        ),
+        refused(
+            "card-not-by-root",
+            "a card signed by a device that is no root key",
+            now,
+            card_by_device.envelope(),
+            "unknown-device",
+        ),
+        refused("card-withdrawn", "a card cannot be withdrawn", now, withdrawn_card.envelope(), "card-withdrawn"),
+        refused(
+            "card-of-stranger",
+            "a good card of an organisation without standing is remembered, not shared",
+            now,
+            invited.card_version(network).envelope(),
+            "not-a-member",
+        ),
+        refused(
+            "statement-undecodable",
+            "an objection that is not protobuf",
+            now,
+            forum.statement(network, Kind::OBJECTION, Some(&kitchen), &[0xff; 5], at).envelope(),
+            "statement-undecodable",
+        ),
+        refused(
+            "statement-id-mismatch",
+            "an objection under the place of one to another organisation",
+            now,
+            objection(&kitchen.0, &city.council.id, String::new()).envelope(),
+            "statement-id-mismatch",
+        ),
+        refused("statement-subject", "a vouch for oneself", now, own_vouch.envelope(), "statement-subject"),
+        refused(
+            "statement-subject-length",
+            "an OrgId of 31 bytes",
+            now,
+            objection(&kitchen.0[..31], &kitchen, String::new()).envelope(),
+            "statement-subject",
+        ),
+        refused(
+            "statement-reason",
+            "a reason of 4,001 bytes",
+            now,
+            objection(&kitchen.0, &kitchen, long).envelope(),
+            "statement-reason",
+        ),
+        refused(
+            "invite-stale",
+            "accepted in the hour after the invitation ran out",
+            now,
+            stale.envelope(),
+            "invite-stale",
+        ),
+        refused("invite", "the claim is not signed by the one-time key", now, unclaimed.envelope(), "invite"),
+    ]
+}
+
+fn relay() -> Vec<Value> {
+    let city = City::new();
+    let (forum, network) = (&city.forum, city.network);
+    let relay =
+        |name: &str, why: &str, version: &SignedVersion| receipt(name, why, &city, NOW, &[], version.envelope());
+    let header = |kind: Kind, local_id: &str| forum.header(network, kind, Audience::Public, local_id, Hlc::new(NOW, 0));
+    let service =
+        v1::Service { local_id: "drop-in".into(), name: "Drop-in".into(), ..Default::default() }.encode_to_vec();
+    let with_unknown = [service, vec![0xfa, 0x3f, 3, b'n', b'e', b'w', 0x58, 0x80, 0x01]].concat();
+    let backwards = [&b"\x82\x01\x07Drop-in"[..], b"\x0a\x07drop-in"].concat();
+    let kind_77 =
+        [v1::Common { local_id: "n1".into(), ..Default::default() }.encode_to_vec(), vec![0x82, 1, 4, 0, 0xff, 1, 2]]
+            .concat();
+    let unknown_statement = forum.statement(network, Kind(0x8077), None, b"later", Hlc::new(NOW, 0));
+    vec![
+        relay(
+            "unknown-field",
+            "a service with a field that this level does not know",
+            &sign(&forum.device, &header(Kind::SERVICE, "drop-in"), &with_unknown),
+        ),
+        relay(
+            "unusual-order",
+            "a body whose fields a common encoder would write in another order",
+            &sign(&forum.device, &header(Kind::SERVICE, "drop-in"), &backwards),
+        ),
+        relay("unknown-kind", "a record of kind 77", &sign(&forum.device, &header(Kind(77), "n1"), &kind_77)),
+        relay("unknown-network-kind", "a statement of kind 0x8077", &unknown_statement),
+    ]
+}

@@ -1,0 +1,234 @@
+//! Vectors of set keys, fingerprints, ranges and answers: `spec/07-sync.md`.
+
+use fingerpost_proto::id::{OrgId, RecordId, Vid};
+use fingerpost_proto::kind::Kind;
+use fingerpost_proto::set::{Entry, Index, SetKey};
+use fingerpost_proto::sync::{Pair, Range, RangeContent, answer, opening, write_ranges};
+use fingerpost_proto::time::Hlc;
+use serde_json::{Value, json};
+
+use crate::{File, bytes, case, file, hex};
+
+pub(crate) fn files() -> Vec<File> {
+    vec![
+        file("set_valid", "Set keys and fingerprints: spec/07-sync.md, sections 1 and 2.", sets()),
+        file("ranges_valid", "Ranges as bytes, and what they are answered with: spec/07-sync.md, section 5.", ranges()),
+        file("ranges_invalid", "Bytes that are no ranges: spec/07-sync.md, section 5.", bad_ranges()),
+    ]
+}
+
+fn set_key(name: &str, why: &str, kind: Kind, org: OrgId, record: RecordId) -> Value {
+    let key = SetKey::derive(kind, &org, &record);
+    case(name, why, json!({ "what": "key", "kind": kind.0, "org": hex(org), "record": hex(record), "key": hex(key) }))
+}
+
+/// An entry whose key and vid follow from a number.
+fn pair(n: u8) -> Pair {
+    (SetKey::derive(Kind::SERVICE, &OrgId([n / 8; 32]), &RecordId([n; 16])), Vid([n ^ 0x5a; 16]))
+}
+
+fn index(pairs: &[Pair]) -> Index {
+    let mut index = Index::new();
+    for (key, vid) in pairs {
+        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0 });
+    }
+    index
+}
+
+fn listed(pairs: &[Pair]) -> Vec<Value> {
+    pairs.iter().map(|(key, vid)| json!({ "key": hex(key), "vid": hex(vid) })).collect()
+}
+
+fn bound(upper: &Option<SetKey>) -> Value {
+    upper.as_ref().map_or(Value::Null, |key| json!(hex(key)))
+}
+
+fn fingerprint(name: &str, why: &str, pairs: &[Pair], lower: SetKey, upper: Option<SetKey>) -> Value {
+    let summary = index(pairs).summary(&lower, upper.as_ref());
+    case(
+        name,
+        why,
+        json!({
+            "what": "fingerprint", "entries": listed(pairs), "lower": hex(lower), "upper": bound(&upper),
+            "count": summary.count, "fingerprint": hex(summary.fingerprint()),
+        }),
+    )
+}
+
+fn sets() -> Vec<Value> {
+    let org = OrgId(std::array::from_fn(|i| i as u8));
+    let pairs: Vec<Pair> = (0..40).map(pair).collect();
+    let mut sorted = pairs.clone();
+    sorted.sort_unstable();
+    let zero = SetKey::default();
+    vec![
+        set_key(
+            "key-content",
+            "class 1, seven bytes of the OrgId, eight of BLAKE3 of OrgId and record id",
+            Kind::SERVICE,
+            org,
+            RecordId([7; 16]),
+        ),
+        set_key("key-other-kind", "among content the kind takes no part", Kind(77), org, RecordId([7; 16])),
+        set_key("key-network", "class 0: cards and statements come first", Kind::CARD, org, RecordId([7; 16])),
+        fingerprint("empty", "an empty set", &[], zero, None),
+        fingerprint("one", "one entry", &pairs[..1], zero, None),
+        fingerprint("forty", "the order of entries does not matter; sums are modulo 2^256", &pairs, zero, None),
+        fingerprint("range", "lower bound included, upper bound excluded", &pairs, sorted[10].0, Some(sorted[20].0)),
+        fingerprint(
+            "range-empty",
+            "a range without entries has the fingerprint of the empty set",
+            &pairs,
+            sorted[39].0,
+            Some(SetKey([0xff; 16])),
+        ),
+    ]
+}
+
+fn said(ranges: &[Range]) -> Vec<Value> {
+    ranges
+        .iter()
+        .map(|range| match &range.content {
+            RangeContent::Skip => json!({ "upper": bound(&range.upper), "mode": "skip" }),
+            RangeContent::Fingerprint { fingerprint, count } => {
+                json!({ "upper": bound(&range.upper), "mode": "fingerprint", "fingerprint": hex(fingerprint), "count": count })
+            }
+            RangeContent::Items(items) => json!({ "upper": bound(&range.upper), "mode": "items", "items": listed(items) }),
+        })
+        .collect()
+}
+
+fn written(name: &str, why: &str, lower: SetKey, is_reply: bool, ranges: &[Range]) -> Value {
+    case(
+        name,
+        why,
+        json!({ "what": "ranges", "lower": hex(lower), "reply": is_reply, "ranges": bytes(write_ranges(ranges)), "says": said(ranges) }),
+    )
+}
+
+fn answered(name: &str, why: &str, own: &[Pair], lower: SetKey, ranges: &[Range]) -> Value {
+    let answer = answer(&index(own), lower, ranges);
+    case(
+        name,
+        why,
+        json!({
+            "what": "answer", "entries": listed(own), "lower": hex(lower), "ranges": bytes(write_ranges(ranges)),
+            "answer": bytes(write_ranges(&answer.ranges)), "says": said(&answer.ranges), "wants": listed(&answer.wants), "offers": listed(&answer.offers),
+        }),
+    )
+}
+
+fn key(bytes: &[u8]) -> SetKey {
+    let mut key = [0; 16];
+    key[..bytes.len()].copy_from_slice(bytes);
+    SetKey(key)
+}
+
+fn ranges() -> Vec<Value> {
+    let skip = |upper: Option<SetKey>| Range { upper, content: RangeContent::Skip };
+    let print = |upper: Option<SetKey>| Range {
+        upper,
+        content: RangeContent::Fingerprint { fingerprint: [0xab; 16], count: 258 },
+    };
+    let items = |upper: Option<SetKey>, pairs: Vec<Pair>| Range { upper, content: RangeContent::Items(pairs) };
+    let mut pairs: Vec<Pair> = (0..40).map(pair).collect();
+    pairs.sort_unstable();
+    let zero = SetKey::default();
+    let many: Vec<Range> = (1..=128u8).map(|n| print(Some(key(&[n])))).collect();
+    let without_one: Vec<Pair> =
+        pairs.iter().copied().enumerate().filter(|(i, _)| *i != 12).map(|(_, pair)| pair).collect();
+    let mut changed = pairs[..20].to_vec();
+    changed[3].1 = Vid([0; 16]);
+    vec![
+        written("skip-all", "one range up to the end, nothing to say", zero, true, &[skip(None)]),
+        written("opening", "the first frame of a session", zero, false, &[print(None)]),
+        written(
+            "bounds",
+            "a bound is written without its trailing zeros",
+            zero,
+            false,
+            &[print(Some(key(&[1]))), skip(Some(key(&[1, 0, 2]))), items(Some(SetKey([0xff; 16])), vec![]), skip(None)],
+        ),
+        written("items", "32 pairs, ascending", zero, false, &[items(None, pairs[..32].to_vec())]),
+        written(
+            "not-to-the-end",
+            "the last range need not reach the end of the key space",
+            key(&[1]),
+            false,
+            &[print(Some(key(&[2])))],
+        ),
+        written(
+            "items-at-lower",
+            "a pair may stand at the lower bound",
+            pairs[0].0,
+            false,
+            &[items(Some(key(&[2])), vec![pairs[0]])],
+        ),
+        written("request-of-128", "128 ranges with content, the most in a request", zero, false, &many),
+        answered("answer-equal", "equal sets: no range is open", &pairs, zero, &opening(&index(&pairs))),
+        answered(
+            "answer-items",
+            "at most 32 own entries: they are listed",
+            &pairs[..20],
+            zero,
+            &opening(&index(&pairs)),
+        ),
+        answered(
+            "answer-split",
+            "more than 32 own entries: 16 parts, each by its fingerprint",
+            &pairs,
+            zero,
+            &opening(&index(&without_one)),
+        ),
+        answered(
+            "answer-list",
+            "a list is compared: wanted is what is missing or other here, offered what is missing there",
+            &pairs,
+            zero,
+            &[items(Some(pairs[20].0), changed), skip(None)],
+        ),
+    ]
+}
+
+fn bad_ranges() -> Vec<Value> {
+    let refused = |name: &str, why: &str, lower: SetKey, is_reply: bool, ranges: &[u8], detail: &str| {
+        case(
+            name,
+            why,
+            json!({ "lower": hex(lower), "reply": is_reply, "ranges": bytes(ranges), "error": "ranges", "detail": detail }),
+        )
+    };
+    let zero = SetKey::default();
+    let print = [&[1u8][..], &[0xab; 16], &[0; 8]].concat();
+    let open = |number: u16| -> Vec<u8> {
+        (1..=number).flat_map(|n| [&[2u8][..], &n.to_be_bytes(), &print].concat()).collect()
+    };
+    // 256 and its multiples end in a zero byte, which a reader accepts.
+    let item = |n: u8| [[n; 16], [0; 16]].concat();
+    let list = |bound: &[u8], items: &[u8]| {
+        let mut bytes = vec![bound.len() as u8];
+        bytes.extend_from_slice(bound);
+        bytes.extend([2, items.len() as u8]);
+        items.iter().for_each(|n| bytes.extend(item(*n)));
+        bytes
+    };
+    vec![
+        refused("none", "no range at all", zero, false, &[], "empty"),
+        refused("cut", "the mode is missing", zero, false, &[0], "truncated"),
+        refused("cut-bound", "the bound is cut", zero, false, &[3, 1, 2], "truncated"),
+        refused("cut-fingerprint", "the count is cut", zero, false, &[&[0][..], &print[..20]].concat(), "truncated"),
+        refused("bound-17", "a bound of 17 bytes", zero, false, &[&[17][..], &[1; 17], &[0]].concat(), "bound-length"),
+        refused("mode-3", "mode 3 has no meaning", zero, false, &[0, 3], "mode"),
+        refused("bound-zero", "a bound that is not above the lower bound", zero, false, &[1, 0, 0], "order"),
+        refused("bound-descending", "bounds 2 and 1", zero, false, &[1, 2, 0, 1, 1, 0], "order"),
+        refused("bound-equal", "the bound equals the lower bound", key(&[5]), false, &[1, 5, 0], "order"),
+        refused("after-end", "a range after the end of the key space", zero, false, &[0, 0, 1, 2, 0], "order"),
+        refused("item-below", "an item below its range", key(&[2]), false, &list(&[5], &[1]), "items"),
+        refused("item-at-upper", "an item at the upper bound", zero, false, &list(&[5; 16], &[5]), "items"),
+        refused("item-twice", "an item twice", zero, false, &list(&[9], &[2, 2]), "items"),
+        refused("items-descending", "items 3 and 2", zero, false, &list(&[9], &[3, 2]), "items"),
+        refused("items-33", "33 items", zero, false, &list(&[99], &(1..=33).collect::<Vec<u8>>()), "too-many-items"),
+        refused("open-129", "129 ranges with content in a request", zero, false, &open(129), "too-many"),
+        refused("ranges-2305", "2,305 ranges in a reply", zero, true, &open(2_305), "too-many"),
+    ]
+}
