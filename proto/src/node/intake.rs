@@ -470,7 +470,8 @@ impl Node {
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
         self.emit(batch, outputs);
         if members_changed {
-            self.match_links_to_members(outputs);
+            self.match_links_to_members(now, outputs);
+            self.compare_where_due(now, outputs);
         }
         for org in released {
             let versions = self.quarantine.release(&org);
