@@ -10,6 +10,7 @@ mod reading;
 mod schema;
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fingerpost_tests::cluster::Cluster;
@@ -96,22 +97,29 @@ fn real_directories_arrive_everywhere_whole_and_valid() {
     let validated = feed.validate(&schemas, &work);
     step("every page and record of one node is valid in three profiles");
 
-    for other in &cluster.nodes[1..] {
-        let other = Feed::of(other);
-        for pages in [&service_pages, &full(&service_pages), &organisation_pages, &full(&organisation_pages)] {
-            feed.assert_same_pages(&other, pages);
-        }
-    }
-    step("the other nodes serve the same pages, byte by byte");
+    let same: Vec<usize> = thread::scope(|scope| {
+        let compare = |node| {
+            let pages = &validated.pages;
+            scope.spawn(move || Feed::of(node).assert_same_pages(pages))
+        };
+        let threads: Vec<_> = cluster.nodes[1..].iter().map(compare).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    step(&format!("the other nodes serve the same {same:?} pages, byte by byte"));
     let services: BTreeSet<String> = service_ids.into_iter().collect();
     let organisations: BTreeSet<String> = organisation_ids.into_iter().collect();
-    for node in &cluster.nodes {
-        let feed = Feed::of(node);
-        assert_eq!(feed.changes("services"), services, "{}", node.name());
-        assert_eq!(feed.changes("organizations"), organisations, "{}", node.name());
-        assert_eq!(feed.changes("locations").len() as u64, feed.counts()["locations"], "{}", node.name());
-        assert!(feed.changes("events").is_empty(), "{}", node.name());
-    }
+    thread::scope(|scope| {
+        for node in &cluster.nodes {
+            let (services, organisations) = (&services, &organisations);
+            scope.spawn(move || {
+                let feed = Feed::of(node);
+                assert_eq!(feed.changes("services"), *services, "{}", node.name());
+                assert_eq!(feed.changes("organizations"), *organisations, "{}", node.name());
+                assert_eq!(feed.changes("locations").len() as u64, feed.counts()["locations"], "{}", node.name());
+                assert!(feed.changes("events").is_empty(), "{}", node.name());
+            });
+        }
+    });
     step("the change lists of every node end with the same records");
 
     println!("\n{:<22}{:>11}{:>8}{:>10}{:>10}", "SOURCE", "PUBLISHERS", "ROWS", "IMPORTED", "REJECTED");
@@ -123,7 +131,7 @@ fn real_directories_arrive_everywhere_whole_and_valid() {
         println!("{name:<22}{:>8}  {counts:?}  {}…", sets[0].live, &sets[0].fingerprint[..16]);
     }
     println!("\n{:<34}{:>8}{:>9}   valid in HSDS 3.0, 3.1 and UK 3.0", "ANSWERS", "READ", "OBJECTS");
-    for (shape, (answers, objects)) in &validated {
+    for (shape, (answers, objects)) in &validated.counts {
         println!("{:<34}{answers:>8}{objects:>9}", shape.name());
     }
     println!("\nreal_input took {:.1} s", start.elapsed().as_secs_f64());

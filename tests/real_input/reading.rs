@@ -20,8 +20,25 @@ const FAULTS_SHOWN: usize = 20;
 /// More pages than this in one change list are a loop.
 const CHANGE_PAGES_MAX: usize = 10_000;
 
-/// Answers that were read and found valid, by their shape, and the objects in them.
-pub(crate) type Validated = BTreeMap<Shape, (u64, u64)>;
+/// Answers that were read and found valid.
+#[derive(Debug, Default)]
+pub(crate) struct Validated {
+    /// Number of answers and of objects in them, by shape.
+    pub(crate) counts: BTreeMap<Shape, (u64, u64)>,
+    /// Texts of the pages of lists, without the node's address, by path.
+    pub(crate) pages: BTreeMap<String, String>,
+}
+
+impl Validated {
+    fn add(&mut self, shape: Shape, path: &str, value: &Value, text: String) {
+        let contents = value["contents"].as_array();
+        let (answers, objects) = self.counts.entry(shape).or_default();
+        (*answers, *objects) = (*answers + 1, *objects + contents.map_or(1, Vec::len) as u64);
+        if contents.is_some() {
+            self.pages.insert(path.to_owned(), text);
+        }
+    }
+}
 
 /// One feed.
 pub(crate) struct Feed {
@@ -92,24 +109,20 @@ impl Feed {
 
     /// Reads every path and checks every answer against the schemas. Panics with the faults.
     pub(crate) fn validate(&self, schemas: &Schemas, work: &[(Shape, String)]) -> Validated {
-        let (next, validated, faults) =
-            (AtomicUsize::new(0), Mutex::new(Validated::new()), Mutex::new(Vec::<String>::new()));
+        let next = AtomicUsize::new(0);
+        let (validated, faults) = (Mutex::new(Validated::default()), Mutex::new(Vec::<String>::new()));
         thread::scope(|scope| {
             for _ in 0..READERS {
                 scope.spawn(|| {
                     let mut reader = self.reader();
                     while let Some((shape, path)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let answer = reader.get(path).unwrap();
-                        assert_eq!(answer.status, 200, "{path}");
-                        let value = answer.json().unwrap();
-                        let objects = value["contents"].as_array().map_or(1, Vec::len) as u64;
+                        let text = self.text(&mut reader, path);
+                        let value: Value = serde_json::from_str(&text).unwrap();
                         let found = schemas.faults(*shape, &value);
                         if !found.is_empty() {
                             faults.lock().unwrap().extend(found.iter().map(|fault| format!("{path}: {fault}")));
                         }
-                        let mut validated = validated.lock().unwrap();
-                        let (answers, items) = validated.entry(*shape).or_default();
-                        (*answers, *items) = (*answers + 1, *items + objects);
+                        validated.lock().unwrap().add(*shape, path, &value, self.without_address(text));
                     }
                 });
             }
@@ -120,20 +133,25 @@ impl Feed {
         validated.into_inner().unwrap()
     }
 
-    /// The body of a page without this node's own address, to compare nodes with each other.
-    pub(crate) fn page_text(&self, reader: &mut FeedReader, path: &str) -> String {
-        let answer = reader.get(path).unwrap();
-        assert_eq!(answer.status, 200, "{path}");
-        String::from_utf8(answer.body).unwrap().replace(&self.url, "")
+    /// Reads the pages again from this feed: byte by byte the same, addresses aside. Returns how many there were.
+    pub(crate) fn assert_same_pages(&self, pages: &BTreeMap<String, String>) -> usize {
+        let mut reader = self.reader();
+        for (path, expected) in pages {
+            let text = self.text(&mut reader, path);
+            assert!(self.without_address(text) == *expected, "{path} differs on {}", self.url);
+        }
+        pages.len()
     }
 
-    /// Compares every page of `paths` with that of another node, byte by byte, addresses aside.
-    pub(crate) fn assert_same_pages(&self, other: &Feed, paths: &[String]) {
-        let (mut ours, mut theirs) = (self.reader(), other.reader());
-        for path in paths {
-            let (left, right) = (self.page_text(&mut ours, path), other.page_text(&mut theirs, path));
-            assert!(left == right, "{path} differs between {} and {}", self.url, other.url);
-        }
+    fn text(&self, reader: &mut FeedReader, path: &str) -> String {
+        let answer = reader.get(path).unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    /// The text without this node's own address, to compare nodes with each other.
+    fn without_address(&self, text: String) -> String {
+        text.replace(&self.url, "")
     }
 
     /// One answer, for looking at it.
