@@ -3,4 +3,5 @@
 pub mod cluster;
 pub mod convert;
 pub mod crash;
+pub mod http;
 pub mod power;
