@@ -95,10 +95,9 @@ impl Trust {
             return false;
         }
         let is_new = !self.places.contains_key(&at);
-        if is_new && self.standing(&header.org) == Standing::Stranger {
-            if self.remembered(&header.org) >= STATEMENTS_PER_STRANGER_MAX {
-                return false;
-            }
+        let is_stranger = self.standing(&header.org) == Standing::Stranger;
+        if is_new && is_stranger && self.remembered(&header.org) >= STATEMENTS_PER_STRANGER_MAX {
+            return false;
         }
         if let Statement::Card(card) = &statement {
             self.cards.insert(header.org, (**card).clone());
