@@ -1,4 +1,5 @@
-//! Stops and starves the store on real file systems. Counts: `FINGERPOST_KILLS`, `FINGERPOST_POWER_CUTS`.
+//! Stops and starves the store, and a daemon that publishes, on real file systems. Counts: `FINGERPOST_KILLS`,
+//! `FINGERPOST_POWER_CUTS` for the store, `FINGERPOST_DAEMON_KILLS`, `FINGERPOST_DAEMON_POWER_CUTS` for the daemon.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,6 +8,7 @@ use std::process::Command;
 
 use fingerpost_tests::crash::{Tally, Workload};
 
+mod daemon;
 mod disk_full;
 mod kill_nine;
 mod power_cut;
@@ -31,9 +33,9 @@ fn rounds(variable: &str, usually: u32) -> u32 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
 }
 
-fn assert_kept(tally: &Tally, what: &str) {
+fn assert_kept(tally: &Tally, what: &str, steps: &str) {
     eprintln!(
-        "{what}: {} rounds, {} productive, {} batches acknowledged, {} bad",
+        "{what}: {} rounds, {} productive, {} {steps} acknowledged, {} bad",
         tally.rounds,
         tally.productive,
         tally.acknowledged,

@@ -15,5 +15,5 @@ fn no_power_cut_loses_an_acknowledged_version_or_keeps_a_superseded_one() {
     };
     let count = rounds("FINGERPOST_POWER_CUTS", 8);
     let tally = with_store_writer(|store| cut_power(store, &mut rig, count, 1)).unwrap();
-    assert_kept(&tally, "power cuts");
+    assert_kept(&tally, "power cuts", "batches");
 }
