@@ -15,12 +15,16 @@ pub use holdings::{Current, Holdings, Selection};
 pub use plan::{Action, Change, Plan, Planner, Problem};
 pub use report::{Refused, Report};
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::limits::CLOCK_AHEAD_MS_MAX;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::record::Body;
 use fingerpost_proto::time::{Hlc, UnixMillis};
 use fingerpost_proto::v1;
+use fingerpost_proto::version::{SignedVersion, VersionError};
 
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
@@ -34,6 +38,8 @@ use crate::progress::Progress;
 pub const ENVELOPES_PER_REQUEST_MAX: usize = 256;
 /// Bytes of envelopes in one publish request.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// A thread that signs fewer versions than this costs more than it saves.
+const CHANGES_PER_THREAD_MIN: usize = 64;
 /// Difference between this clock and the node's beyond which nothing is signed, in milliseconds.
 pub const CLOCK_DIFFERENCE_MS_MAX: u64 = 2 * 60 * 1_000;
 
@@ -152,8 +158,9 @@ async fn send<A: Admin>(node: &A, device: &Signer, plan: Plan, progress: &mut Pr
     let mut sent = Vec::with_capacity(plan.changes.len());
     let mut requests = vec![v1::PublishRequest::default()];
     let mut request_bytes = 0;
-    for change in plan.changes {
-        let version = match device.sign_version(&change.header, &change.body) {
+    let versions = sign_all(device, &plan.changes);
+    for (change, version) in plan.changes.into_iter().zip(versions) {
+        let version = match version {
             Ok(version) => version,
             Err(error) => {
                 report.refuse(&change, "version", error.to_string());
@@ -179,4 +186,19 @@ async fn send<A: Admin>(node: &A, device: &Signer, plan: Plan, progress: &mut Pr
     progress.finish();
     report.settle(&sent, delivery);
     report
+}
+
+/// Signs on all cores; results in the order of the changes.
+fn sign_all(device: &Signer, changes: &[Change]) -> Vec<Result<SignedVersion, VersionError>> {
+    let sign = |change: &Change| device.sign_version(&change.header, &change.body);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = changes.len().div_ceil(threads).max(CHANGES_PER_THREAD_MIN);
+    thread::scope(|scope| {
+        let parts = changes.chunks(share).map(|part| scope.spawn(move || part.iter().map(sign).collect::<Vec<_>>()));
+        // Collected first, or each thread would be waited for before the next one starts.
+        let parts: Vec<_> = parts.collect();
+        let finished =
+            |part: thread::ScopedJoinHandle<'_, Vec<_>>| part.join().unwrap_or_else(|panic| resume_unwind(panic));
+        parts.into_iter().flat_map(finished).collect()
+    })
 }

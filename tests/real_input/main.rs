@@ -81,7 +81,9 @@ fn real_directories_arrive_everywhere_whole_and_valid() {
     let feed = Feed::of(&cluster.nodes[0]);
     let (service_pages, service_ids) = feed.pages("services");
     let (organisation_pages, organisation_ids) = feed.pages("organizations");
-    assert_the_check_finds_faults(&schemas, &feed, &service_pages[0], &organisation_pages[0]);
+    let (at_location_pages, at_location_ids) = feed.pages("service_at_locations");
+    assert!(!at_location_ids.is_empty());
+    assert_the_check_finds_faults(&schemas, &feed, &service_pages[0], &organisation_pages[0], &at_location_pages[0]);
     let full = |pages: &[String]| pages.iter().map(|page| format!("{page}&full=true")).collect::<Vec<_>>();
     let one = |list: &str, ids: &[String]| ids.iter().map(|id| format!("/{list}/{id}")).collect::<Vec<_>>();
     let paths = [
@@ -91,6 +93,8 @@ fn real_directories_arrive_everywhere_whole_and_valid() {
         (Shape::OrganisationPage, organisation_pages.clone()),
         (Shape::FullOrganisationPage, full(&organisation_pages)),
         (Shape::Organisation, one("organizations", &organisation_ids)),
+        (Shape::AtLocationPage, at_location_pages.clone()),
+        (Shape::FullAtLocationPage, full(&at_location_pages)),
     ];
     let work: Vec<(Shape, String)> =
         paths.into_iter().flat_map(|(shape, paths)| paths.into_iter().map(move |path| (shape, path))).collect();
@@ -146,8 +150,15 @@ fn list_rejected(sums: &[Imported]) {
 }
 
 /// Breaks real answers in one place each; every profile must notice.
-fn assert_the_check_finds_faults(schemas: &Schemas, feed: &Feed, service_page: &str, organisation_page: &str) {
+fn assert_the_check_finds_faults(
+    schemas: &Schemas,
+    feed: &Feed,
+    service_page: &str,
+    organisation_page: &str,
+    at_location_page: &str,
+) {
     for (shape, full_shape, page) in [
+        (Shape::AtLocationPage, Shape::FullAtLocationPage, at_location_page),
         (Shape::ServicePage, Shape::FullServicePage, service_page),
         (Shape::OrganisationPage, Shape::FullOrganisationPage, organisation_page),
     ] {

@@ -22,16 +22,22 @@ pub(crate) enum Shape {
     OrganisationPage,
     /// A page of organisations with everything nested.
     FullOrganisationPage,
+    /// A page of services at locations.
+    AtLocationPage,
+    /// A page of services at locations with everything nested.
+    FullAtLocationPage,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Shape; 6] = [
+    pub(crate) const ALL: [Shape; 8] = [
         Shape::Service,
         Shape::ServicePage,
         Shape::FullServicePage,
         Shape::Organisation,
         Shape::OrganisationPage,
         Shape::FullOrganisationPage,
+        Shape::AtLocationPage,
+        Shape::FullAtLocationPage,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -42,6 +48,8 @@ impl Shape {
             Shape::Organisation => "/organizations/{id}",
             Shape::OrganisationPage => "/organizations?page=N",
             Shape::FullOrganisationPage => "/organizations?page=N&full=true",
+            Shape::AtLocationPage => "/service_at_locations?page=N",
+            Shape::FullAtLocationPage => "/service_at_locations?page=N&full=true",
         }
     }
 
@@ -61,6 +69,8 @@ impl Shape {
             Shape::Organisation => json!({ "$ref": "organization.json" }),
             Shape::OrganisationPage => page("compiled/organization_list.json"),
             Shape::FullOrganisationPage => page("organization.json"),
+            Shape::AtLocationPage => page("compiled/service_at_location_list.json"),
+            Shape::FullAtLocationPage => page("service_at_location.json"),
         }
     }
 }
