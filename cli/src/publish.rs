@@ -91,6 +91,7 @@ impl<'a> Desk<'a> {
     ) -> Result<Desk<'a>, Failure> {
         let status = node.status().await?;
         check_clocks(now_ms, status.clock_ms)?;
+        check_peers_clocks(now_ms, &status)?;
         let request = v1::ListRequest {
             organisation: identity.org().0.to_vec(),
             include_withdrawn: true,
@@ -136,6 +137,23 @@ pub fn check_clocks(now_ms: UnixMillis, node_clock_ms: UnixMillis) -> Result<(),
         .because(format!("this machine: {}", moment::date_time(now_ms)))
         .because(format!("the node: {}", moment::date_time(node_clock_ms)))
         .hint("set the wrong clock (timedatectl set-ntp true) and run the command again"))
+}
+
+/// Errors: refused when the node's clock is off the median of its peers by more than [`CLOCK_DIFFERENCE_MS_MAX`]. Where
+/// admin and node share one machine, only the peers can tell that its clock is wrong.
+fn check_peers_clocks(now_ms: UnixMillis, status: &v1::StatusReply) -> Result<(), Failure> {
+    if status.links == 0 || status.clock_ahead_ms.unsigned_abs() <= CLOCK_DIFFERENCE_MS_MAX {
+        return Ok(());
+    }
+    let difference = moment::span(status.clock_ahead_ms.unsigned_abs());
+    let theirs = now_ms.saturating_add_signed(status.clock_ahead_ms);
+    Err(Failure::new(
+        Exit::Refused,
+        format!("nothing was signed: this clock and those of other nodes differ by {difference}"),
+    )
+    .because(format!("here: {}", moment::date_time(now_ms)))
+    .because(format!("the other nodes (median): {}", moment::date_time(theirs)))
+    .hint("set this machine's clock (timedatectl set-ntp true), restart the node and run the command again"))
 }
 
 /// Errors: refused when a version is known whose clock no other node would accept yet. Signing after it would put this

@@ -52,7 +52,8 @@ pub(crate) struct Driver {
     verifier: Verifier,
     admitted: AdmittedKeys,
     invites: invites::Invites,
-    replies: HashMap<u64, oneshot::Sender<Vec<Outcome>>>,
+    /// Answers that are due, with the number of envelopes in the request.
+    replies: HashMap<u64, (usize, oneshot::Sender<Vec<Outcome>>)>,
     next_ticket: u64,
     own_key: PublicKey,
     members_changed: tokio::sync::watch::Sender<u64>,
@@ -190,7 +191,7 @@ impl Driver {
         // Without a network the sender is dropped, which the asker reads as "no network".
         if self.node.is_some() {
             self.next_ticket += 1;
-            self.replies.insert(self.next_ticket, reply);
+            self.replies.insert(self.next_ticket, (envelopes.len(), reply));
             self.handle(Input::Published { ticket: self.next_ticket, envelopes }, outputs);
         }
     }
@@ -199,7 +200,10 @@ impl Driver {
         if self.invites.expire(clock::now_ms()) {
             self.refresh_members();
         }
-        if let Err(error) = self.store.sync() {
+        // A store that has stopped says so each time; the node was rebuilt from it when it first did.
+        if let Err(error) = self.store.sync()
+            && self.read_only.is_none()
+        {
             self.fail(&error, outputs);
         }
         self.check_space();
@@ -242,7 +246,7 @@ impl Driver {
     }
 
     fn answer(&mut self, ticket: u64, outcomes: Vec<Outcome>) {
-        if let Some(reply) = self.replies.remove(&ticket) {
+        if let Some((_, reply)) = self.replies.remove(&ticket) {
             let _ = reply.send(outcomes);
         }
     }

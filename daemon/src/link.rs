@@ -83,13 +83,16 @@ async fn pump(
         return;
     }
     loop {
-        let Ok(permit) = permits.acquire().await else { break };
-        permit.forget();
+        if let Ok(permit) = permits.acquire().await {
+            permit.forget();
+        } else {
+            farewell(&mut incoming).await;
+            break;
+        }
         let frame = tokio::select! {
             frame = incoming.next() => frame,
             () = has_ended(&mut ended) => {
-                // Our last words are on their way. The peer closes when it has read them.
-                let _ = tokio::time::timeout(FAREWELL, async { while let Some(Ok(_)) = incoming.next().await {} }).await;
+                farewell(&mut incoming).await;
                 break;
             }
         };
@@ -114,4 +117,9 @@ async fn pump(
 async fn has_ended(ended: &mut watch::Receiver<bool>) {
     // An error means that the sending side is gone, which is an end as well.
     let _ = ended.wait_for(|ended| *ended).await;
+}
+
+/// Our last words are on their way: gives the peer time to read them and to close.
+async fn farewell<E>(incoming: &mut (impl Stream<Item = Result<RawFrame, E>> + Unpin)) {
+    let _ = tokio::time::timeout(FAREWELL, async { while let Some(Ok(_)) = incoming.next().await {} }).await;
 }

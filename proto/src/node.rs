@@ -33,6 +33,7 @@ use crate::network::card::OrgCard;
 use crate::network::charter::Charter;
 use crate::network::members::{Standing, Standings};
 use crate::network::statement::Statement;
+use crate::order::Precedence;
 use crate::set::{Entry, Index, SetKey, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::{SignedVersion, forget_at};
@@ -53,6 +54,8 @@ pub struct Node {
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     quarantine: Quarantine,
+    /// What the store lost: only that version or a later one may take the slot again.
+    lost: BTreeMap<Slot, Precedence>,
     deadlines: Deadlines,
     pending: BTreeMap<u64, PendingSource>,
     next_ticket: u64,
@@ -119,6 +122,7 @@ impl Node {
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             quarantine: Quarantine::default(),
+            lost: BTreeMap::new(),
             deadlines: Deadlines::default(),
             pending: BTreeMap::new(),
             next_ticket: seed,

@@ -11,6 +11,9 @@ use crate::id::Vid;
 use crate::limits::{ITEMS_PER_RANGE_MAX, RANGE_FAN_OUT};
 use crate::set::{Index, SetKey};
 
+/// Pairs that one answer offers. A peer that lacks more gets to know of the rest in its next session.
+pub const OFFERS_PER_ANSWER_MAX: usize = 16_384;
+
 /// A record and its winning version, as one side tells the other.
 pub type Pair = (SetKey, Vid);
 
@@ -77,7 +80,9 @@ pub fn wanted<'a>(index: &'a Index, offered: &'a [Pair]) -> impl Iterator<Item =
 fn compare(index: &Index, lower: &SetKey, upper: Option<&SetKey>, theirs: &[Pair], answer: &mut Answer) {
     answer.wants.extend(wanted(index, theirs));
     let lacks = |key: &SetKey| theirs.binary_search_by(|(other, _)| other.cmp(key)).is_err();
-    answer.offers.extend(index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (*key, entry.vid)));
+    let room = OFFERS_PER_ANSWER_MAX.saturating_sub(answer.offers.len());
+    let lacking = index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (*key, entry.vid));
+    answer.offers.extend(lacking.take(room));
 }
 
 fn by_fingerprint(index: &Index, lower: &SetKey, upper: Option<&SetKey>) -> Range {

@@ -105,7 +105,7 @@ impl Pair {
                         versions_frames(want, envelopes).into_iter().for_each(|frame| send(frame, &mut queue));
                     }
                     Output::Disconnect { message, .. } => panic!("node {at} ends the link: {message}"),
-                    Output::Published { .. } | Output::Processed { .. } | Output::Notice(_) => {}
+                    Output::Published { .. } | Output::Processed { .. } | Output::Close { .. } | Output::Notice(_) => {}
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What the driver is told, and the handle that tells it.
 
-use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::node::{Input, Node, Outcome, Peer};
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
@@ -58,9 +58,9 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Who sent the open invite with this one-time key.
-    pub(crate) fn inviter(&self, one_time_key: &PublicKey) -> Option<OrgId> {
-        self.invites.inviter(one_time_key)
+    /// The open invite with this one-time key.
+    pub(crate) fn invitation(&self, one_time_key: &PublicKey) -> Option<&Invitation> {
+        self.invites.get(one_time_key)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::time::UnixMillis;
@@ -26,9 +25,9 @@ impl Invites {
         self.open.keys().copied()
     }
 
-    /// Who sent the invite with this key.
-    pub(super) fn inviter(&self, key: &PublicKey) -> Option<OrgId> {
-        self.open.get(key).map(|invitation| invitation.inviter)
+    /// The invite with this key.
+    pub(super) fn get(&self, key: &PublicKey) -> Option<&Invitation> {
+        self.open.get(key)
     }
 
     /// False when there is no room.

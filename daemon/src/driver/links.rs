@@ -80,14 +80,16 @@ impl Links {
             say_bye(&link.queue, v1::ByeCode::Duplicate, "a later link between these nodes takes its place");
             inputs.push(Input::Disconnected { peer });
         }
-        self.links.insert(peer, Link { outbound, queue });
+        if let Some(old) = self.links.insert(peer, Link { outbound, queue }) {
+            old.queue.permits.close();
+        }
         inputs.push(Input::Connected { peer, outbound });
         inputs
     }
 
     /// True when the link that went down was the current one.
     pub(super) fn down(&mut self, peer: &Peer, epoch: u64) -> bool {
-        self.is_current(peer, epoch) && self.links.remove(peer).is_some()
+        self.is_current(peer, epoch) && self.take(peer).is_some()
     }
 
     pub(super) fn is_current(&self, peer: &Peer, epoch: u64) -> bool {
@@ -101,7 +103,7 @@ impl Links {
             return true;
         }
         tracing::warn!(peer = %super::short(peer), "the peer reads too slowly or is gone; its link is closed");
-        self.links.remove(peer);
+        self.take(peer);
         false
     }
 
@@ -114,13 +116,24 @@ impl Links {
 
     /// Says why and closes.
     pub(super) fn close(&mut self, peer: &Peer, code: v1::ByeCode, message: &str) {
-        if let Some(link) = self.links.remove(peer) {
+        if let Some(link) = self.take(peer) {
             say_bye(&link.queue, code, message);
         }
     }
 
+    /// Closes a link to which nothing more is to be said.
+    pub(super) fn drop_silently(&mut self, peer: &Peer) {
+        self.take(peer);
+    }
+
+    /// Takes a link out and wakes its reader, which may be waiting for a permit that will never come.
+    fn take(&mut self, peer: &Peer) -> Option<Link> {
+        self.links.remove(peer).inspect(|link| link.queue.permits.close())
+    }
+
     pub(super) fn close_all(&mut self, message: &str) {
         for (_, link) in self.links.drain() {
+            link.queue.permits.close();
             say_bye(&link.queue, v1::ByeCode::Shutdown, message);
         }
     }

@@ -8,6 +8,8 @@ use super::{Driver, short};
 use crate::clock;
 use crate::store::{self, BATCH_OPERATIONS_MAX, Durability, StoreError};
 
+/// Bytes of envelopes in one commit; the store takes up to four times as many.
+const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// An answer to one `Want` is cut off after so many bytes; the asker asks again for the rest.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Writes are taken again only when so much more than the reserve is free, so that a full disk does not flap.
@@ -43,14 +45,14 @@ impl Driver {
             }
             rest = Vec::new();
             if let Err(error) = self.persist(persist, durability) {
-                if self.read_only.is_some() {
-                    // Only clearing up is tried on a store that takes no versions; it is tried again after a restart.
-                    tracing::warn!(%error, "the store takes no changes");
+                if self.read_only.is_none() {
+                    self.refuse_all(others, &error);
+                    self.fail(&error, &mut rest);
                     continue;
                 }
-                self.refuse_all(others, &error);
-                self.fail(&error, &mut rest);
-                continue;
+                // Only clearing up is tried on a store that takes no versions: feeds follow it, and the store does after
+                // a restart.
+                tracing::warn!(%error, "the store takes no changes");
             }
             for output in others {
                 self.perform_one(output, &mut rest);
@@ -59,13 +61,34 @@ impl Driver {
     }
 
     fn persist(&mut self, operations: Vec<Operation>, durability: Durability) -> Result<(), StoreError> {
-        if operations.is_empty() {
-            return Ok(());
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        let mut committed = Ok(());
+        for operation in &operations {
+            let operation_bytes = match operation {
+                Operation::Put { envelope, .. } => envelope.len(),
+                _ => 0,
+            };
+            let is_full = part.len() >= BATCH_OPERATIONS_MAX || bytes + operation_bytes > COMMIT_BYTES_MAX;
+            if is_full && committed.is_ok() {
+                bytes = 0;
+                committed = self.store.commit(std::mem::take(&mut part), durability).map(drop);
+            }
+            bytes += operation_bytes;
+            part.push(into_store(operation.clone()));
         }
-        let changes: Vec<store::Operation> = operations.iter().cloned().map(into_store).collect();
-        for part in changes.chunks(BATCH_OPERATIONS_MAX) {
-            self.store.commit(part.to_vec(), durability)?;
+        if !part.is_empty() && committed.is_ok() {
+            committed = self.store.commit(part, durability).map(drop);
         }
+        if committed.is_err() && self.read_only.is_none() {
+            return committed;
+        }
+        self.follow(operations);
+        committed
+    }
+
+    /// Lets the feed's index follow what was, or in read-only mode would have been, committed.
+    fn follow(&mut self, operations: Vec<Operation>) {
         for operation in operations {
             match operation {
                 Operation::Put { slot, envelope, .. } => {
@@ -77,7 +100,6 @@ impl Driver {
                 Operation::Forget { slot } => self.catalogue.forget(&slot.into()),
             }
         }
-        Ok(())
     }
 
     fn perform_one(&mut self, output: Output, more: &mut Vec<Output>) {
@@ -91,6 +113,7 @@ impl Driver {
             }
             Output::SendVersions { to, want, slots } => self.send_versions(&to, want, slots, more),
             Output::Disconnect { peer, code, message } => self.close_link(&peer, code, &message),
+            Output::Close { peer } => self.links.drop_silently(&peer),
             Output::Processed { peer } => self.links.processed(&peer),
             Output::Published { ticket, outcomes } => self.answer(ticket, outcomes),
             Output::Notice(notice) => self.notice(notice),
@@ -125,10 +148,11 @@ impl Driver {
                     envelopes.push(row.envelope);
                 }
                 Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(%error, "a row cannot be read; it is asked for again from other nodes");
+                Err(error @ StoreError::Damaged { .. }) => {
+                    tracing::error!(%error, "a row is damaged; it is asked for again from other nodes");
                     self.handle(Input::Lost { slot }, more);
                 }
+                Err(error) => tracing::error!(%error, "a row cannot be read"),
             }
             if bytes >= ANSWER_BYTES_MAX {
                 break;
@@ -148,8 +172,6 @@ impl Driver {
                 self.answer(ticket, vec![refused; outcomes.len()]);
             }
         }
-        // Requests whose signatures are still being checked belong to a node that no longer is.
-        self.replies.clear();
     }
 
     /// The node decided on changes that the store did not take: it is built again from what the store has, and takes no
@@ -157,6 +179,11 @@ impl Driver {
     pub(super) fn fail(&mut self, error: &StoreError, outputs: &mut Vec<Output>) {
         tracing::error!(%error, "the store takes no writes; reading goes on");
         outputs.clear();
+        // Requests whose signatures are still being checked belong to a node that no longer is.
+        let refused = node::Outcome::Rejected(Reject::ReadOnly { reason: error.to_string() });
+        for (_, (count, reply)) in self.replies.drain() {
+            let _ = reply.send(vec![refused.clone(); count]);
+        }
         self.links.close_all("this node's store takes no writes now");
         self.set_read_only(Some(error.to_string()));
         if let Err(error) = self.restore() {

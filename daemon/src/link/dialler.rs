@@ -4,6 +4,7 @@
 //! [`DIALS_AT_ONCE_MAX`] attempts together; no dialling beyond [`LINKS_WANTED`] links.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ use crate::transport::{DIAL_DEADLINE, DialError, TlsIdentity, dial};
 const LINKS_WANTED: usize = 30;
 /// Attempts under way at once.
 const DIALS_AT_ONCE_MAX: usize = 4;
+/// Addresses tried for one node.
+const ADDRESSES_PER_NODE_MAX: usize = 16;
 /// First pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause between attempts.
@@ -40,7 +43,9 @@ pub(crate) struct DialState {
     pub(crate) reason: String,
     pause: Duration,
     next_at: Instant,
-    is_dialling: bool,
+    /// An attempt is under way, or the link that came of it is up.
+    has_attempt: bool,
+    is_up: bool,
 }
 
 /// Dials in the background until dropped.
@@ -54,6 +59,7 @@ struct Shared {
     identity: TlsIdentity,
     own_key: PublicKey,
     configured: Vec<(Peer, String)>,
+    order: RandomState,
     states: Mutex<BTreeMap<Peer, DialState>>,
     /// Nodes to dial although they are on no member's card yet, from an invite.
     introduced: Mutex<BTreeMap<Peer, Vec<String>>>,
@@ -67,7 +73,17 @@ impl Dialler {
         configured: Vec<(Peer, String)>,
     ) -> Dialler {
         let (states, introduced) = (Mutex::default(), Mutex::default());
-        Dialler { shared: Arc::new(Shared { driver, identity, own_key, configured, states, introduced }) }
+        Dialler {
+            shared: Arc::new(Shared {
+                driver,
+                identity,
+                own_key,
+                configured,
+                order: RandomState::new(),
+                states,
+                introduced,
+            }),
+        }
     }
 
     /// A node to dial from now on, whatever the cards say.
@@ -103,8 +119,13 @@ impl Dialler {
             .look(move |view| {
                 let Some(node) = view.node else { return (BTreeMap::new(), BTreeSet::new()) };
                 let members = node.member_nodes().filter(|(key, ..)| *key != own_key);
-                let wanted: BTreeMap<Peer, Vec<String>> =
-                    members.map(|(key, _, endpoints)| (key, endpoints.to_vec())).collect();
+                let mut wanted: BTreeMap<Peer, Vec<String>> = BTreeMap::new();
+                for (key, _, endpoints) in members {
+                    // A card proves nothing about the node keys on it: another card's endpoints are tried as well.
+                    let addresses = wanted.entry(key).or_default();
+                    let room = ADDRESSES_PER_NODE_MAX.saturating_sub(addresses.len());
+                    addresses.extend(endpoints.iter().take(room).cloned());
+                }
                 (wanted, node.links().map(|link| link.peer).collect::<BTreeSet<Peer>>())
             })
             .await?;
@@ -128,23 +149,27 @@ impl Dialler {
     fn choose(&self, wanted: BTreeMap<Peer, Vec<String>>, linked: &BTreeSet<Peer>) -> Vec<(Peer, Vec<String>)> {
         let now = Instant::now();
         let mut states = self.states_mut();
-        states.retain(|peer, state| wanted.contains_key(peer) || state.is_dialling);
-        let mut busy = states.values().filter(|state| state.is_dialling).count();
+        states.retain(|peer, state| wanted.contains_key(peer) || state.has_attempt);
+        let mut busy = states.values().filter(|state| state.has_attempt && !state.is_up).count();
         let mut room = LINKS_WANTED.saturating_sub(linked.len());
         let mut due = Vec::new();
-        for (peer, addresses) in wanted {
+        // In an order that nobody outside can choose, so that nobody can choose whom this node is linked to.
+        let mut candidates: Vec<_> = wanted.into_iter().collect();
+        candidates.sort_by_cached_key(|(peer, _)| self.shared.order.hash_one(peer));
+        for (peer, addresses) in candidates {
             let state = states.entry(peer).or_insert_with(|| DialState {
                 addresses: Vec::new(),
                 state: "waiting",
                 reason: String::new(),
                 pause: PAUSE_MIN,
                 next_at: now,
-                is_dialling: false,
+                has_attempt: false,
+                is_up: false,
             });
             state.addresses = addresses;
-            let may_dial = !linked.contains(&peer) && !state.is_dialling && state.next_at <= now;
+            let may_dial = !linked.contains(&peer) && !state.has_attempt && state.next_at <= now;
             if may_dial && busy < DIALS_AT_ONCE_MAX && room > 0 {
-                state.is_dialling = true;
+                state.has_attempt = true;
                 state.state = "dialling";
                 (busy, room) = (busy + 1, room - 1);
                 due.push((peer, state.addresses.clone()));
@@ -168,7 +193,7 @@ impl Dialler {
         }
         let mut states = self.states_mut();
         let Some(state) = states.get_mut(&peer) else { return };
-        state.is_dialling = false;
+        (state.has_attempt, state.is_up) = (false, false);
         state.state = "waiting";
         match failure {
             None => {
@@ -204,6 +229,7 @@ impl Dialler {
                 tracing::info!(peer = %short(&peer), %address, "link dialled");
                 if let Some(state) = self.states_mut().get_mut(&peer) {
                     state.state = "linked";
+                    state.is_up = true;
                     state.reason = String::new();
                 }
                 pump(self.shared.driver.clone(), peer, true, queue, ended, response.into_inner()).await;

@@ -3,7 +3,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::node::{Outcome, Peer, Reject};
 use fingerpost_proto::set::{SetKey, Slot};
@@ -72,11 +74,17 @@ impl crate::rpc::peer_server::Peer for PeerService {
 
     async fn introduce(&self, request: Request<v1::IntroduceRequest>) -> Result<Response<v1::IntroduceReply>, Status> {
         let key = Self::invitee(&request)?.key;
+        let level = request.get_ref().level;
+        if level != PROTOCOL_LEVEL {
+            let message =
+                format!("this node speaks protocol level {PROTOCOL_LEVEL}, you speak {level}; upgrade the older side");
+            return Err(Status::failed_precondition(message));
+        }
         let charter = self.reader.meta("charter").map_err(|error| Status::unavailable(error.to_string()))?;
         let charter = charter.ok_or_else(|| Status::failed_precondition("this node has no network yet"))?;
         let slots = self.driver.look(move |view| {
             let Some(node) = view.node else { return Vec::new() };
-            let Some(inviter) = view.inviter(&key) else { return Vec::new() };
+            let Some(inviter) = view.invitation(&key).map(|invitation| invitation.inviter) else { return Vec::new() };
             let first = SetKey::first_of(false, &inviter);
             let keys = node.set(Audience::Public).range(&first, None).take_while(|(key, _)| key.0[..8] == first.0[..8]);
             keys.map(|(key, _)| Slot { audience: Audience::Public, key: *key }).collect::<Vec<_>>()
@@ -97,16 +105,25 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let identity = Self::invitee(&request)?;
         let envelopes = request.into_inner().envelopes;
         let refusal = |refusal: String| Ok(Response::new(v1::AdmitReply { refusal }));
-        if let Err(why) = check_claim(&envelopes, &identity) {
+        let registered = self.driver.look(move |view| view.invitation(&identity.key).cloned()).await;
+        let registered = registered.map_err(|error| Status::unavailable(error.to_string()))?;
+        if let Err(why) = check_claim(&envelopes, registered.as_ref()) {
             return refusal(why);
         }
         let outcomes = self.driver.publish(envelopes).await.map_err(|error| Status::unavailable(error.to_string()))?;
         let outcomes = outcomes.ok_or_else(|| Status::failed_precondition("this node has no network yet"))?;
-        for outcome in outcomes {
-            if let Outcome::Rejected(why) = outcome {
-                tracing::warn!(name = why.name(), %why, "an organisation that knocked with an invite was not admitted");
-                return refusal(format!("{}: {why}", why.name()));
-            }
+        let mut rejected: Vec<Reject> = outcomes
+            .into_iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Rejected(why) => Some(why),
+                _ => None,
+            })
+            .collect();
+        // Not being a member follows from whatever else is wrong: that is what the joiner must hear.
+        rejected.sort_by_key(|why| matches!(why, Reject::NotAMember { .. } | Reject::UnknownOrganisation { .. }));
+        if let Some(why) = rejected.first() {
+            tracing::warn!(name = why.name(), %why, "an organisation that knocked with an invite was not admitted");
+            return refusal(format!("{}: {why}", why.name()));
         }
         let used = Command::InviteUsed { key: identity.key };
         self.driver.send(used).await.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -115,9 +132,9 @@ impl crate::rpc::peer_server::Peer for PeerService {
     }
 }
 
-/// Card and acceptance of one organisation, and the acceptance must claim the very key that knocks, while it is fresh by
-/// this node's clock. Errors are refusals: a name of `spec/09-errors.md`, a colon, words.
-fn check_claim(envelopes: &[Vec<u8>], identity: &PeerIdentity) -> Result<(), String> {
+/// Card and acceptance of one organisation, and the acceptance must carry the very invitation whose key knocks, while it is
+/// fresh by this node's clock. Errors are refusals: a name of `spec/09-errors.md`, a colon, words.
+fn check_claim(envelopes: &[Vec<u8>], registered: Option<&Invitation>) -> Result<(), String> {
     let named = |why: Reject| format!("{}: {why}", why.name());
     if envelopes.len() > ADMIT_ENVELOPES_MAX {
         return Err(format!("invite: {} envelopes; at most {ADMIT_ENVELOPES_MAX} may be handed in", envelopes.len()));
@@ -130,9 +147,8 @@ fn check_claim(envelopes: &[Vec<u8>], identity: &PeerIdentity) -> Result<(), Str
             return Err("invite: only the card and the acceptance of one organisation may be handed in".to_owned());
         }
         if let Statement::Acceptance(invitation) = Statement::read(&version).map_err(|error| named(error.into()))? {
-            let invitation = invitation.filter(|invitation| invitation.one_time_key == identity.key);
-            let invitation =
-                invitation.ok_or("invite: the acceptance does not claim the invite whose key was shown")?;
+            let invitation = invitation.filter(|invitation| Some(invitation.as_ref()) == registered);
+            let invitation = invitation.ok_or("invite: the acceptance does not carry the invitation that was sent")?;
             let fresh = invitation.check_fresh(clock::now_ms());
             fresh.map_err(|error| named(Reject::Statement(error.into())))?;
             has_claimed = true;

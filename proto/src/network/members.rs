@@ -65,10 +65,11 @@ impl Standings {
     /// organisations in P. Members are P without those who left and those objected to by at least `objections_needed`
     /// organisations of P. An invitation counts as its inviter's vouch unless two organisations claim its key.
     pub fn evaluate(charter: &Charter, statements: &Statements) -> Standings {
-        let mut claims: BTreeMap<PublicKey, BTreeSet<OrgId>> = BTreeMap::new();
+        let mut claims: BTreeMap<(OrgId, PublicKey), BTreeSet<OrgId>> = BTreeMap::new();
         for (org, accepted) in &statements.acceptances {
-            if let Some((_, key)) = accepted.invitation {
-                claims.entry(key).or_default().insert(*org);
+            // By inviter and key: a stranger's own invitation over the same key must not touch a participant's.
+            if let Some(invitation) = accepted.invitation.filter(|(inviter, _)| inviter != org) {
+                claims.entry(invitation).or_default().insert(*org);
             }
         }
         let mut vouchers: BTreeMap<OrgId, BTreeSet<OrgId>> = BTreeMap::new();
@@ -77,8 +78,8 @@ impl Standings {
         }
         for (org, accepted) in &statements.acceptances {
             match accepted.invitation {
-                Some((inviter, key)) if inviter != *org && claims.get(&key).is_some_and(|orgs| orgs.len() == 1) => {
-                    vouchers.entry(*org).or_default().insert(inviter);
+                Some(invitation) if claims.get(&invitation).is_some_and(|orgs| orgs.len() == 1) => {
+                    vouchers.entry(*org).or_default().insert(invitation.0);
                 }
                 _ => {}
             }
@@ -101,12 +102,8 @@ impl Standings {
             }
         }
         let mut standings: BTreeMap<OrgId, Standing> = BTreeMap::new();
-        for (key, claimants) in &claims {
-            let invited_by_participant = |org: &&OrgId| {
-                let invitation = statements.acceptances.get(*org).and_then(|accepted| accepted.invitation);
-                invitation.is_some_and(|(inviter, claimed)| claimed == *key && participants.contains(&inviter))
-            };
-            for org in claimants.iter().filter(invited_by_participant).take(CLAIMANTS_PER_INVITATION_MAX) {
+        for (_, claimants) in claims.iter().filter(|((inviter, _), _)| participants.contains(inviter)) {
+            for org in claimants.iter().take(CLAIMANTS_PER_INVITATION_MAX) {
                 standings.insert(*org, Standing::Claimant);
             }
         }
@@ -216,6 +213,15 @@ mod tests {
         statements.vouches.insert((org(1), org(4)));
         let standings = Standings::evaluate(&charter(1, 2), &statements);
         assert_eq!((standings.of(&org(3)), standings.of(&org(4))), (Standing::Claimant, Standing::Member));
+    }
+
+    #[test]
+    fn a_strangers_own_invitation_over_the_same_key_harms_nobody() {
+        let mut statements = Statements::default();
+        accept(&mut statements, 3, Some((1, 50)));
+        accept(&mut statements, 9, Some((8, 50)));
+        let standings = Standings::evaluate(&charter(1, 2), &statements);
+        assert_eq!((standings.of(&org(3)), standings.of(&org(9))), (Standing::Member, Standing::Stranger));
     }
 
     #[test]

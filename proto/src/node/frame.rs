@@ -29,10 +29,10 @@ pub enum Breach {
         reason: String,
     },
     /// Something else before `Hello`, or `Hello` twice.
-    #[error("{found} where Hello was expected, or Hello twice")]
+    #[error("{what}")]
     HelloOrder {
-        /// Name of the frame.
-        found: &'static str,
+        /// What came.
+        what: &'static str,
     },
     /// A list longer than allowed.
     #[error("{what}: found {found}, at most {max} are allowed")]
@@ -64,7 +64,7 @@ pub enum Breach {
     #[error("ranges: {0}")]
     Ranges(#[from] crate::sync::RangeError),
     /// A session that does not end.
-    #[error("reconciliation in round {found}; at most {max} are allowed")]
+    #[error("reconciliation in round {found}: requests have even rounds, replies odd ones, all below {max}")]
     Rounds {
         /// Round found.
         found: u32,

@@ -269,6 +269,9 @@ impl Node {
     ) -> Result<Option<Outcome>, Reject> {
         self.examine(&version)?;
         let header = *version.header();
+        if self.put_back(source, &version, batch) {
+            return Ok(Some(Outcome::Published { concurrent: false }));
+        }
         let precedence = Precedence::of(&version);
         let known = self.trust.precedence(&header.org, &header.record);
         if let Some(known) = known.filter(|known| *known >= precedence) {
@@ -316,6 +319,9 @@ impl Node {
         self.examine(&version)?;
         let header = *version.header();
         let slot = Slot::of(&header);
+        if self.put_back(source, &version, batch) {
+            return Ok(Intake::Outcome(Outcome::Published { concurrent: false }));
+        }
         let precedence = Precedence::of(&version);
         if let Some(known) = self.known(&slot).filter(|known| *known >= precedence) {
             self.note_known(source, slot, known, &precedence, batch);
@@ -355,7 +361,10 @@ impl Node {
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
             batch.acknowledged.push((peer, slot, found.vid));
-        } else if known > *found && self.set(slot.audience).get(&slot.key).is_some() {
+        } else if known > *found
+            && self.shares(&peer, slot.audience)
+            && self.set(slot.audience).get(&slot.key).is_some()
+        {
             batch.outdated.push((peer, slot));
         }
     }
@@ -387,8 +396,18 @@ impl Node {
 
     /// Precedence of the version that wins a slot.
     fn known(&self, slot: &Slot) -> Option<Precedence> {
-        let entry = self.set(slot.audience).get(&slot.key)?;
+        let Some(entry) = self.set(slot.audience).get(&slot.key) else { return self.lost.get(slot).copied() };
         Some(entry.precedence(self.devices.device(entry.device).1))
+    }
+
+    /// Takes back the very version that the store lost: its name vouches for its bytes, which were checked before.
+    fn put_back(&mut self, source: Source, version: &SignedVersion, batch: &mut Batch) -> bool {
+        let slot = Slot::of(version.header());
+        let is_it = self.lost.get(&slot).is_some_and(|lost| lost.vid == version.vid());
+        if is_it {
+            self.put(source, version.clone(), batch);
+        }
+        is_it
     }
 
     /// Enters a version into its set and notes what follows.
@@ -396,6 +415,7 @@ impl Node {
         let header = version.header();
         let (slot, kind, vid) = (Slot::of(header), header.kind, version.vid());
         self.enter(slot, &version, false);
+        self.lost.remove(&slot);
         let from = match source {
             Source::Peer(peer) => Some(peer),
             _ => None,
@@ -503,6 +523,9 @@ impl Node {
     }
 
     pub(super) fn on_lost(&mut self, now: UnixMillis, slot: Slot) {
+        if let Some(known) = self.known(&slot) {
+            self.lost.insert(slot, known);
+        }
         self.set_mut(slot.audience).remove(&slot.key);
         for link in self.links.values_mut() {
             link.compare_at[usize::from(slot.audience.number())] = now;

@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) audience: Audience,
     /// Requests that are not yet answered.
     pub(super) outstanding: u32,
+    /// Requests sent so far.
+    pub(super) requests: u32,
     pub(super) found_difference: bool,
     pub(super) active_at: UnixMillis,
 }
@@ -132,8 +134,12 @@ impl Link {
     /// Notes what a `Versions` frame brought for a want. When it was the last one and brought less than was asked for,
     /// the rest is asked for again, unless nothing came at all.
     pub(super) fn on_versions(&mut self, now: UnixMillis, want: u64, keys: &[SetKey], last: bool) {
+        if !self.open.contains_key(&want) {
+            return;
+        }
+        // They are answered one after the other: while one is, none of them is forgotten.
+        self.open.values_mut().for_each(|open| open.active_at = now);
         let Some(open) = self.open.get_mut(&want) else { return };
-        open.active_at = now;
         for key in keys {
             open.received += usize::from(open.pairs.remove(key).is_some());
         }

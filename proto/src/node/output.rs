@@ -51,6 +51,11 @@ pub enum Output {
         /// Told to it and logged.
         message: String,
     },
+    /// Close a link without a word: the peer said its last.
+    Close {
+        /// The other node.
+        peer: Peer,
+    },
     /// A frame of this peer is done with: the next may be read.
     Processed {
         /// Whose frame.

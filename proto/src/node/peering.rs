@@ -2,6 +2,8 @@
 //!
 //! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 to 5.
 
+use std::collections::BTreeSet;
+
 use super::frame::{Breach, read_frame, read_keys, read_pairs, write_frame, write_pairs};
 use super::link::{Link, Session};
 use super::output::{Notice, Output};
@@ -9,7 +11,7 @@ use super::{Node, Peer, versions_frames};
 use crate::PROTOCOL_LEVEL;
 use crate::id::Vid;
 use crate::kind::Audience;
-use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX, WANT_KEYS_MAX};
+use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
 use crate::network::members::Standing;
 use crate::set::{SetKey, Slot};
 use crate::sync::{Range, RangeContent, answer, opening, read_ranges, wanted, write_ranges};
@@ -21,6 +23,8 @@ use crate::v1::frame::Content;
 const COMPARE_DELAY_MS_MIN: u64 = 1_000;
 /// The longest pause between comparisons of sets that are known to differ, in milliseconds.
 const COMPARE_DELAY_MS_MAX: u64 = 60_000;
+/// Requests of one session. Finding a million differences takes some 300; a peer whose replies ask for more is playing.
+pub(super) const SESSION_REQUESTS_MAX: usize = 4_096;
 /// A link whose peer belongs to no member is given so long for its card to arrive, in milliseconds.
 pub(super) const MEMBERSHIP_WAIT_MS: u64 = 60_000;
 /// Signers refuse beyond this difference of clocks, in milliseconds.
@@ -55,7 +59,7 @@ impl Node {
     ///
     /// A newcomer's link to its inviter is up before the newcomer knows who is a member: until then it asks, and gives
     /// nothing but public records.
-    fn shares(&self, peer: &Peer, audience: Audience) -> bool {
+    pub(super) fn shares(&self, peer: &Peer, audience: Audience) -> bool {
         audience == Audience::Public || self.links.get(peer).is_some_and(|link| link.org.is_some())
     }
 
@@ -99,12 +103,18 @@ impl Node {
         match content {
             Content::Bye(bye) => {
                 let message = bye.message.chars().filter(|character| !character.is_control()).take(300).collect();
+                self.links.remove(&peer);
                 outputs.push(Output::Notice(Notice::Farewell { peer, message }));
+                outputs.push(Output::Close { peer });
             }
             Content::Hello(hello) if !is_greeted => self.on_hello(now, peer, &hello, outputs)?,
-            Content::Hello(_) => return Err(Breach::HelloOrder { found: "Hello" }),
-            _ if !is_greeted => return Err(Breach::HelloOrder { found: "another frame" }),
+            Content::Hello(_) => return Err(Breach::HelloOrder { what: "Hello came twice" }),
+            _ if !is_greeted => return Err(Breach::HelloOrder { what: "another frame came before Hello" }),
             Content::Versions(versions) => {
+                let found = versions.envelopes.len();
+                if found > VERSIONS_PER_FRAME_MAX {
+                    return Err(Breach::TooMany { what: "envelopes in a frame", found, max: VERSIONS_PER_FRAME_MAX });
+                }
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.received_versions += versions.envelopes.len() as u64;
                 }
@@ -134,7 +144,8 @@ impl Node {
                 let keys = read_keys("a want", &want.keys, WANT_KEYS_MAX)?;
                 let is_shared = self.shares(&peer, audience);
                 let has = |key: &SetKey| is_shared && self.set(audience).get(key).is_some();
-                let slots: Vec<Slot> = keys.into_iter().filter(has).map(|key| Slot { audience, key }).collect();
+                let keys: BTreeSet<SetKey> = keys.into_iter().filter(has).collect();
+                let slots: Vec<Slot> = keys.into_iter().map(|key| Slot { audience, key }).collect();
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.sent_versions += slots.len() as u64;
                 }
@@ -225,7 +236,8 @@ impl Node {
             let Some(link) = self.links.get_mut(&peer) else { continue };
             let id = link.fresh_id();
             link.compare_at[usize::from(audience.number())] = UnixMillis::MAX;
-            link.session = Some(Session { id, audience, outstanding: 1, found_difference: false, active_at: now });
+            link.session =
+                Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: false, active_at: now });
             let frame = reconcile(audience, id, 0, false, SetKey::default(), &ranges);
             outputs.push(Output::Send { to: vec![peer], frame });
         }
@@ -239,7 +251,8 @@ impl Node {
         outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
         let audience = audience(frame.audience)?;
-        if frame.round >= ROUNDS_MAX {
+        // Requests have even rounds, replies odd ones.
+        if frame.round >= ROUNDS_MAX || (frame.round % 2 == 1) != frame.reply {
             return Err(Breach::Rounds { found: frame.round, max: ROUNDS_MAX });
         }
         let lower = SetKey::from_slice(&frame.lower);
@@ -294,8 +307,13 @@ impl Node {
             let round = frame.round + 1;
             let Some(session) = &mut link.session else { return Ok(()) };
             session.found_difference |= is_difference;
+            if session.requests as usize + requests.len() > SESSION_REQUESTS_MAX {
+                let found = session.requests as usize + requests.len();
+                return Err(Breach::TooMany { what: "requests in a session", found, max: SESSION_REQUESTS_MAX });
+            }
             if round < ROUNDS_MAX {
                 session.outstanding += requests.len() as u32;
+                session.requests += requests.len() as u32;
                 for (from, ranges) in requests {
                     let frame = reconcile(audience, frame.session, round, false, from, &ranges);
                     outputs.push(Output::Send { to: vec![peer], frame });

@@ -268,6 +268,10 @@ impl World {
                 queue.push_back((other, Input::Disconnected { peer: me }));
             }
             Output::Published { outcomes, .. } => self.published.push(outcomes),
+            Output::Close { peer } => {
+                let other = self.node_of(&peer);
+                self.links.retain(|link| *link != (node, other) && *link != (other, node));
+            }
             Output::Processed { .. } | Output::Notice(_) => {}
         }
     }
@@ -712,4 +716,119 @@ fn a_stranger_is_remembered_with_a_few_statements_only() {
     let outcomes = world.publish(0, versions);
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected(Reject::NotAMember { .. }))));
     assert_eq!(world.nodes[0].trust.remembered(&stranger.id), trust::STATEMENTS_PER_STRANGER_MAX);
+}
+
+#[test]
+fn a_goodbye_ends_the_link_and_is_not_answered() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let me = world.peer(0);
+    let bye = v1::Bye { code: v1::ByeCode::Shutdown.into(), message: "closing".into() };
+    let frame = write_frame(v1::frame::Content::Bye(bye));
+    let outputs = world.nodes[1].handle(NOW, Input::Received { peer: me, frame });
+    assert!(outputs.contains(&Output::Close { peer: me }));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Send { .. } | Output::Disconnect { .. })));
+    assert_eq!(world.nodes[1].links().count(), 0);
+}
+
+#[test]
+fn a_request_of_an_odd_round_or_beyond_the_last_is_a_breach() {
+    for (round, reply, good) in
+        [(0, false, true), (14, false, true), (15, false, false), (16, false, false), (2, true, false)]
+    {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        let me = world.peer(0);
+        let ranges = crate::sync::write_ranges(&crate::sync::opening(world.nodes[0].set(Audience::Public)));
+        let lower = vec![0; 16];
+        let request = v1::Reconcile { audience: 0, session: 9, round, reply, lower, ranges };
+        world.run(1, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Reconcile(request)) });
+        assert_eq!(world.is_linked(0, 1), good, "round {round}, reply {reply}: {:?}", world.disconnected);
+    }
+}
+
+#[test]
+fn a_damaged_withdrawal_does_not_let_the_old_version_back_and_heals_from_a_peer() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let live = world.service(0, "a", "A", 0);
+    world.publish(0, vec![live.clone()]);
+    let withdrawal = world.orgs[0].withdrawal(world.network(), "a", Hlc::new(NOW, 5));
+    world.publish(0, vec![withdrawal.clone()]);
+    let slot = Slot::of(withdrawal.header());
+    world.stores[0].remove(&slot);
+    world.cut(0, 1);
+    world.run(0, Input::Lost { slot });
+    assert_eq!(names(&world.publish(0, vec![live])), ["superseded"]);
+    assert_eq!(world.name_at(0, 0, "a"), None);
+    world.link(0, 1);
+    world.settle();
+    world.assert_equal();
+    assert!(world.stores[0][&slot].0.is_withdrawal());
+}
+
+#[test]
+fn a_damaged_statement_heals_from_a_peer() {
+    let mut world = World::new(2);
+    let card = world.orgs[1].card_version(world.network());
+    let slot = Slot::of(card.header());
+    world.stores[0].remove(&slot);
+    world.run(0, Input::Lost { slot });
+    world.link(0, 1);
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_member_with_many_statements_is_a_member_after_a_restart() {
+    let mut world = World::new(2);
+    let network = world.network();
+    let vouches = (0..60).map(|n| {
+        let subject = OrgId([n; 32]);
+        let body = v1::Vouch { subject: subject.0.to_vec(), ..Default::default() }.encode_to_vec();
+        let record = statement_record_id(&world.orgs[1].id, Kind::VOUCH, Some(&subject));
+        world.orgs[1].sign(&world.orgs[1].device, network, Kind::VOUCH, record, Hlc::new(NOW, 3), &body)
+    });
+    let vouches = vouches.collect();
+    world.publish(0, vouches);
+    let mut restored = Node::new(world.charter.clone(), 0);
+    for (version, lapsed) in world.stores[0].values() {
+        restored.restore(version.clone(), *lapsed);
+    }
+    restored.restored();
+    assert_eq!(restored.standing(&world.orgs[1].id), Standing::Member);
+    assert_eq!(restored.standings(), world.nodes[0].standings());
+}
+
+#[test]
+fn a_members_record_is_not_sent_in_answer_to_an_older_version_by_an_unknown_key() {
+    let mut world = World::new(2);
+    let at = Hlc::new(NOW, 7);
+    let record = RecordId::derive(&world.orgs[1].id, Kind::SERVICE, Audience::Members, "night");
+    let header = Header {
+        audience: Audience::Members,
+        kind: Kind::SERVICE,
+        network: world.network(),
+        org: world.orgs[1].id,
+        record,
+        device: world.orgs[1].device.verifying_key().to_bytes(),
+        hlc: at,
+        prev: [0; 8],
+        lease_until: lease_until_max(at),
+    };
+    let body =
+        v1::Service { local_id: "night".into(), name: "Night line".into(), ..Default::default() }.encode_to_vec();
+    let signature = world.orgs[1].device.sign(&header.signing_bytes(&body)).to_bytes();
+    world.publish(1, vec![SignedVersion::assemble(&header, &body, &signature).unwrap()]);
+    let unknown = public(&SigningKey::from_bytes(&[77; 32]));
+    let probe = Header { hlc: Hlc(1), lease_until: UnixHour(0), ..header };
+    let probe = SignedVersion::assemble(&probe, b"", &[0; 64]).unwrap();
+    let node = &mut world.nodes[1];
+    node.handle(NOW, Input::Connected { peer: unknown, outbound: true });
+    let hello =
+        v1::Hello { level: 1, level_min: 1, network: header.network.0.to_vec(), clock_ms: NOW, ..Default::default() };
+    node.handle(NOW, Input::Received { peer: unknown, frame: write_frame(v1::frame::Content::Hello(hello)) });
+    let frame = versions_frames(0, [probe.envelope().to_vec()]).remove(0);
+    let outputs = node.handle(NOW, Input::Received { peer: unknown, frame });
+    assert!(!outputs.iter().any(|output| matches!(output, Output::SendVersions { .. })), "{outputs:?}");
 }

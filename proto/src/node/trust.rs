@@ -95,8 +95,11 @@ impl Trust {
             return false;
         }
         let is_new = !self.places.contains_key(&at);
+        // What decides about membership is never capped, or a newcomer could be kept out by its own vouches.
+        let is_decisive = matches!(statement, Statement::Card(_) | Statement::Acceptance(_) | Statement::Leave);
         let is_stranger = self.standing(&header.org) == Standing::Stranger;
-        if is_new && is_stranger && self.remembered(&header.org) >= STATEMENTS_PER_STRANGER_MAX {
+        let is_capped = is_new && is_stranger && !is_stored && !is_decisive;
+        if is_capped && self.remembered(&header.org) >= STATEMENTS_PER_STRANGER_MAX {
             return false;
         }
         if let Statement::Card(card) = &statement {
