@@ -1,5 +1,7 @@
 //! Compiles the message schemas without a system protoc and keeps the descriptor for gRPC reflection.
 
+#![allow(clippy::disallowed_methods)] // A build script reads its environment.
+
 use std::path::PathBuf;
 
 use prost::Message as _;

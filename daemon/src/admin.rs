@@ -14,7 +14,7 @@ use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::limits::{ENVELOPE_BYTES_MAX, VERSIONS_PER_FRAME_MAX};
 use fingerpost_proto::network::members::Standing;
-use fingerpost_proto::node::{Outcome, Reject};
+use fingerpost_proto::node::{Outcome, Peer, Reject};
 use fingerpost_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -127,7 +127,7 @@ impl crate::rpc::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::CreateNetworkReply>, Status> {
         let v1::CreateNetworkRequest { charter, envelopes } = request.into_inner();
         let network = fingerpost_proto::id::NetworkId::of_charter(&charter);
-        self.found(charter, envelopes).await?;
+        self.found(charter, envelopes, None).await?;
         Ok(Response::new(v1::CreateNetworkReply { network: network.0.to_vec() }))
     }
 
@@ -168,8 +168,9 @@ impl crate::rpc::admin_server::Admin for AdminService {
             ));
         }
         joining.admit(envelopes.clone()).await.map_err(join_failed)?;
-        self.found(introduction.charter.clone(), envelopes).await?;
-        self.dialler.introduce(joining.code.node_key, joining.code.addresses.clone());
+        let (inviter, addresses) = (joining.code.node_key, joining.code.addresses.clone());
+        self.found(introduction.charter.clone(), envelopes, Some((inviter, addresses.clone()))).await?;
+        self.dialler.introduce(inviter, addresses);
         Ok(Response::new(v1::JoinReply {
             charter: introduction.charter,
             inviter_card: introduction.inviter_card,
@@ -227,9 +228,14 @@ impl crate::rpc::admin_server::Admin for AdminService {
 }
 
 impl AdminService {
-    async fn found(&self, charter: Vec<u8>, envelopes: Vec<Vec<u8>>) -> Result<(), Status> {
+    async fn found(
+        &self,
+        charter: Vec<u8>,
+        envelopes: Vec<Vec<u8>>,
+        inviter: Option<(Peer, Vec<String>)>,
+    ) -> Result<(), Status> {
         let (reply, answer) = oneshot::channel();
-        self.driver.send(Command::Found { charter, envelopes, reply }).await.map_err(stopped)?;
+        self.driver.send(Command::Found { charter, envelopes, inviter, reply }).await.map_err(stopped)?;
         let answer = answer.await.map_err(|_| stopped(crate::driver::Stopped))?;
         answer.map_err(Status::failed_precondition)
     }

@@ -88,10 +88,10 @@ impl Listing {
     }
 
     fn remove(&mut self, slot: &Slot) {
-        if let Some((kind, record)) = self.records.remove(slot) {
-            if let Some(records) = self.live.get_mut(&kind) {
-                records.remove(&record);
-            }
+        if let Some((kind, record)) = self.records.remove(slot)
+            && let Some(records) = self.live.get_mut(&kind)
+        {
+            records.remove(&record);
         }
     }
 
@@ -274,10 +274,10 @@ impl Directory for Catalogue {
 
     fn record(&self, id: &RecordId) -> Result<Lookup, DirectoryError> {
         let slot = self.read().slot(id);
-        if let Some(slot) = slot {
-            if let Some(entry) = self.entry(&slot)? {
-                return Ok(Lookup::Live(Box::new(entry)));
-            }
+        if let Some(slot) = slot
+            && let Some(entry) = self.entry(&slot)?
+        {
+            return Ok(Lookup::Live(Box::new(entry)));
         }
         let gone = self.read().gone.get(id).copied();
         Ok(gone.map_or(Lookup::Unknown, |kind| Lookup::Gone { kind }))

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// File name of the configuration in the home directory.
 pub const CONFIG_FILE: &str = "fingerpostd.toml";
@@ -32,7 +32,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeerConfig {
-    /// Address that other nodes dial; `None` for a node that only dials out.
+    /// Address that other nodes dial; `None` (`"off"`) for a node that only dials out.
+    #[serde(deserialize_with = "address_or_off")]
     pub listen: Option<SocketAddr>,
     /// `host:port` under which this node is reached from outside; written on the organisation's card and on invites.
     pub advertise: Vec<String>,
@@ -54,7 +55,8 @@ pub struct DialConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeedConfig {
-    /// Address on which the feed is served; `None` for no feed.
+    /// Address on which the feed is served; `None` (`"off"`) for no feed.
+    #[serde(deserialize_with = "address_or_off")]
     pub listen: Option<SocketAddr>,
     /// Scheme and authority under which readers reach it, when a proxy stands in front.
     pub base_url: Option<String>,
@@ -202,6 +204,16 @@ impl Config {
     }
 }
 
+/// An absent key means the default, so that "do not listen" needs a word of its own.
+fn address_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() || text == "off" {
+        return Ok(None);
+    }
+    let allowed = "an address with a port such as \"127.0.0.1:7480\", or \"off\"";
+    text.parse().map(Some).map_err(|_| serde::de::Error::custom(format_args!("found {text:?}; allowed: {allowed}")))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -235,6 +247,20 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line() {
         let error = parse("[feed]\nlisten_on = \"127.0.0.1:1\"\n").unwrap_err().to_string();
         assert!(error.contains("listen_on") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn listening_is_switched_off_by_a_word_and_a_wrong_address_is_named() {
+        for text in ["off", ""] {
+            let config = parse(&format!("[peer]\nlisten = {text:?}\n[feed]\nlisten = {text:?}\n")).unwrap();
+            assert_eq!((config.peer.listen, config.feed.listen), (None, None));
+        }
+        let config = parse("[peer]\nlisten = \"[::1]:7474\"").unwrap();
+        assert_eq!(config.peer.listen, Some("[::1]:7474".parse().unwrap()));
+        for wrong in ["localhost:7474", "127.0.0.1", "no", "127.0.0.1:65536"] {
+            let error = parse(&format!("[peer]\nlisten = {wrong:?}")).unwrap_err().to_string();
+            assert!(error.contains(wrong) && error.contains("\"off\"") && error.contains("line 2"), "{error}");
+        }
     }
 
     #[test]

@@ -173,6 +173,11 @@ impl Daemon {
         let configured =
             config.peer.dial.iter().filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone())));
         let dialler = Dialler::new(driver.clone(), identity, key.public(), configured.collect());
+        let own_key = key.public();
+        let inviter = driver.look(move |view| view.inviter_to_dial(&own_key)).await;
+        if let Some((peer, addresses)) = inviter.map_err(|error| StartError::System(error.to_string()))? {
+            dialler.introduce(peer, addresses);
+        }
         let about = Arc::new(About {
             node_key: *key.public().as_bytes(),
             started_ms: clock::now_ms(),

@@ -84,7 +84,7 @@ pub async fn run(folder: &Path, program: &Path, ended: impl Future<Output = ()>)
     say(&format!("\nAll three nodes hold the same {held}.\n"));
     follow_one_edit(&city, &organisations, &partners).await?;
     for partner in &partners {
-        say(&format!("{}", partner.name));
+        say(&partner.name.to_string());
         say(&format!("  directory   {}/directory", partner.feed_url));
         say(&format!("  services    {}/services            (Open Referral, HSDS 3)", partner.feed_url));
         say(&format!("  changes     {}/rpde/events         (OpenActive RPDE)", partner.feed_url));
@@ -135,7 +135,9 @@ async fn found_and_join(folder: &Path, city: &City, partners: &[Partner]) -> Res
 }
 
 async fn publish_everything(
-    city: &City, organisations: &[Organisation], partners: &[Partner],
+    city: &City,
+    organisations: &[Organisation],
+    partners: &[Partner],
 ) -> Result<(), DemoError> {
     let ids = city.location_ids(organisations);
     for (at, partner) in partners.iter().enumerate() {
@@ -145,9 +147,16 @@ async fn publish_everything(
             published += organisation.publish(partner, &file.file_name(), &ids.resolve(&file.text)?).await?;
         }
         let shares = shares(partners).await?;
-        let counts: Vec<String> =
-            partners.iter().zip(&shares).map(|(partner, share)| format!("{} {}", partner.short_name(), share.live)).collect();
-        say(&format!("published {published:>4} records at {:<26} records held now: {}", partner.name, counts.join(", ")));
+        let counts: Vec<String> = partners
+            .iter()
+            .zip(&shares)
+            .map(|(partner, share)| format!("{} {}", partner.short_name(), share.live))
+            .collect();
+        say(&format!(
+            "published {published:>4} records at {:<26} records held now: {}",
+            partner.name,
+            counts.join(", ")
+        ));
     }
     Ok(())
 }
@@ -182,9 +191,7 @@ async fn shares(partners: &[Partner]) -> Result<Vec<Share>, DemoError> {
 }
 
 /// Changes one opening hour and measures how long the others take to have it.
-async fn follow_one_edit(
-    city: &City, organisations: &[Organisation], partners: &[Partner],
-) -> Result<(), DemoError> {
+async fn follow_one_edit(city: &City, organisations: &[Organisation], partners: &[Partner]) -> Result<(), DemoError> {
     let organisation = &organisations[0];
     let file = city.organisation(&organisation.slug)?;
     let ids = city.location_ids(organisations);

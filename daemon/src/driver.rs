@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
+use fingerpost_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Catalogue;
@@ -134,12 +135,18 @@ impl Driver {
                     self.handle(Input::Received { peer, frame }, outputs);
                 }
             }
+            Command::Oversized { peer, epoch, message } => {
+                if self.links.is_current(&peer, epoch) {
+                    self.close_link(&peer, v1::ByeCode::Breach, &message);
+                    self.handle(Input::Disconnected { peer }, outputs);
+                }
+            }
             Command::Verified(input) => self.handle(input, outputs),
             Command::Publish { envelopes, reply } => self.publish(envelopes, reply, outputs),
-            Command::Found { charter, envelopes, reply } => {
+            Command::Found { charter, envelopes, inviter, reply } => {
                 // What came before belongs to the old state of things.
                 self.perform(std::mem::take(outputs));
-                let _ = reply.send(self.found(&charter, envelopes));
+                let _ = reply.send(self.found(&charter, envelopes, inviter));
             }
             Command::RegisterInvite { invitation, reply } => {
                 let _ = reply.send(self.register_invite(&invitation));

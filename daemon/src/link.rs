@@ -14,9 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::node::Peer;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt};
+use tonic::{Code, Status};
 
 pub(crate) use dialler::Dialler;
 pub use frame::RawFrame;
@@ -67,13 +69,13 @@ impl Outgoing {
 }
 
 /// Reads frames until either side ends, then says that the link is down.
-async fn pump<E>(
+async fn pump(
     driver: DriverHandle,
     peer: Peer,
     outbound: bool,
     queue: LinkQueue,
     mut ended: watch::Receiver<bool>,
-    mut incoming: impl Stream<Item = Result<RawFrame, E>> + Unpin,
+    mut incoming: impl Stream<Item = Result<RawFrame, Status>> + Unpin,
 ) {
     let (epoch, permits) = (queue.epoch, Arc::clone(&queue.permits));
     // The driver alone keeps the queue: when it drops it, the link ends.
@@ -91,7 +93,17 @@ async fn pump<E>(
                 break;
             }
         };
-        let Some(Ok(frame)) = frame else { break };
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            Some(Err(status)) if status.code() == Code::OutOfRange => {
+                let message = format!("a frame has at most {FRAME_BYTES_MAX} bytes: {}", status.message());
+                if driver.send(Command::Oversized { peer, epoch, message }).await.is_ok() {
+                    let _ = tokio::time::timeout(FAREWELL, has_ended(&mut ended)).await;
+                }
+                break;
+            }
+            _ => break,
+        };
         if driver.send(Command::Received { peer, epoch, frame: frame.into_bytes() }).await.is_err() {
             break;
         }

@@ -136,10 +136,10 @@ impl Node {
     pub fn restore(&mut self, version: SignedVersion, lapsed: bool) {
         let slot = Slot::of(version.header());
         self.enter(slot, &version, lapsed);
-        if !version.header().kind.is_content() {
-            if let Ok(statement) = Statement::read(&version) {
-                self.trust.learn(version, statement, true);
-            }
+        if !version.header().kind.is_content()
+            && let Ok(statement) = Statement::read(&version)
+        {
+            self.trust.learn(version, statement, true);
         }
     }
 
@@ -305,10 +305,10 @@ impl Node {
         if self.spread.insert(vid, Vec::new()).is_none() {
             self.spread_order.push_back(vid);
         }
-        if self.spread_order.len() > SPREAD_FOLLOWED_MAX {
-            if let Some(oldest) = self.spread_order.pop_front() {
-                self.spread.remove(&oldest);
-            }
+        if self.spread_order.len() > SPREAD_FOLLOWED_MAX
+            && let Some(oldest) = self.spread_order.pop_front()
+        {
+            self.spread.remove(&oldest);
         }
     }
 }

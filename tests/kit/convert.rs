@@ -97,8 +97,7 @@ fn template_row<const N: usize>(cells: [(&'static str, String); N]) -> TemplateR
 }
 
 /// The folder with real data beside the repository; `None`, said aloud, where there is none.
-#[cfg(test)]
-fn shared_data(folder: &str) -> Option<PathBuf> {
+pub fn shared_data(folder: &str) -> Option<PathBuf> {
     let named = std::env::var_os("FINGERPOST_SHARED").map(PathBuf::from);
     let start = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let beside = start.ancestors().map(|folder| folder.join("shared")).find(|folder| folder.join("data").is_dir());

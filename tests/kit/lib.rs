@@ -1,5 +1,7 @@
-//! Tools of the tests: converters of real directories, crashes and power cuts.
+//! Tools of the tests: converters of real directories, clusters of real processes, crashes and power cuts.
 
+pub mod cluster;
 pub mod convert;
 pub mod crash;
+pub mod http;
 pub mod power;

@@ -157,8 +157,17 @@ pub(super) fn url(text: &str, findings: &mut Findings) -> Option<String> {
     }
     if !has_scheme {
         findings.warn(text, "the https:// is missing", format!("read as {whole}"));
+    } else if !has_two_slashes(&whole) {
+        // Browsers forgive "https:/example.org"; a signed record has to say it properly.
+        findings.warn(text, "there are not two slashes after the colon", format!("read as {parsed}"));
+        return Some(parsed.to_string());
     }
     Some(whole)
+}
+
+fn has_two_slashes(address: &str) -> bool {
+    let rest = address.split_once(':').map_or("", |(_, rest)| rest);
+    rest.strip_prefix("//").is_some_and(|host| !host.starts_with(['/', '\\']))
 }
 
 /// True for `mailto:…` and `javascript:…`, but not for `example.org:8080`.
@@ -226,6 +235,12 @@ mod tests {
         assert_eq!(address.as_deref(), Some("https://www.example.org"));
         assert_eq!(findings[0].0, Severity::Warning);
         assert_eq!(check(|f| url("example.org:8080/x", f)).0.as_deref(), Some("https://example.org:8080/x"));
+        for text in ["https:/example.org/a", "https:example.org/a", "https:///example.org/a", "https:\\\\example.org/a"]
+        {
+            let (address, findings) = check(|f| url(text, f));
+            assert_eq!(address.as_deref(), Some("https://example.org/a"), "{text}");
+            assert_eq!(findings, [(Severity::Warning, "read as https://example.org/a".into())], "{text}");
+        }
         for text in [
             "javascript:alert(1)",
             "ftp://example.org",

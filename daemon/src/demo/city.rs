@@ -58,7 +58,8 @@ impl City {
             let mut reader = csv::Reader::from_reader(text.as_bytes());
             let headers = reader.headers().map_err(|error| wrong(slug, &error))?.clone();
             let column = |name: &str| headers.iter().position(|header| header == name);
-            let (kind, name) = column("kind").zip(column("name")).ok_or_else(|| wrong(slug, &"no kind or name column"))?;
+            let (kind, name) =
+                column("kind").zip(column("name")).ok_or_else(|| wrong(slug, &"no kind or name column"))?;
             let mut kinds = Vec::new();
             let mut organisation_name = String::new();
             for row in reader.records() {
@@ -133,7 +134,11 @@ pub(super) fn edit_first_service(text: &str) -> Option<String> {
         let is_target = !is_edited && row.get(kind) == Some("service");
         is_edited |= is_target;
         let cells = row.iter().enumerate().map(|(at, cell)| {
-            if is_target && at == description { format!("{cell} Open an hour longer this week.") } else { cell.to_owned() }
+            if is_target && at == description {
+                format!("{cell} Open an hour longer this week.")
+            } else {
+                cell.to_owned()
+            }
         });
         writer.write_record(cells).ok()?;
     }
@@ -168,6 +173,9 @@ mod tests {
     fn an_edit_changes_one_cell() {
         let text = "kind,name,description\nlocation,a,b\nservice,c,d\nservice,e,f\n";
         let edited = edit_first_service(text).unwrap();
-        assert_eq!(edited, "kind,name,description\nlocation,a,b\nservice,c,d Open an hour longer this week.\nservice,e,f\n");
+        assert_eq!(
+            edited,
+            "kind,name,description\nlocation,a,b\nservice,c,d Open an hour longer this week.\nservice,e,f\n"
+        );
     }
 }

@@ -106,7 +106,9 @@ impl Partner {
 
     /// Ends the node as an operator would, and sees that it ends well.
     pub(super) async fn stop(mut self) -> Result<(), DemoError> {
-        if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(id) =
+            self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
             let killed = rustix::process::kill_process(id, rustix::process::Signal::TERM);
             system("stopping a node", killed.map_err(std::io::Error::from))?;
         }
@@ -121,9 +123,7 @@ impl Partner {
     }
 }
 
-async fn connect(
-    home: &Path, name: &str, process: &mut Child,
-) -> Result<(NodeClient, v1::StatusReply), DemoError> {
+async fn connect(home: &Path, name: &str, process: &mut Child) -> Result<(NodeClient, v1::StatusReply), DemoError> {
     let socket = home.join(crate::admin::SOCKET_FILE);
     let started = Instant::now();
     loop {
@@ -158,7 +158,10 @@ pub(super) struct Organisation {
 impl Organisation {
     /// Makes keys and card in a home of its own. With `node`, that node is the organisation's.
     pub(super) fn make(
-        folder: &Path, file: &OrganisationFile, partner: usize, node: Option<&Partner>,
+        folder: &Path,
+        file: &OrganisationFile,
+        partner: usize,
+        node: Option<&Partner>,
     ) -> Result<Organisation, DemoError> {
         let home = node.map_or_else(|| folder.join("hosted").join(&file.slug), |node| node.home.clone());
         if node.is_none() {
@@ -186,7 +189,11 @@ impl Organisation {
         move |error| DemoError::Node { what, reason: error.to_string() }
     }
 
-    fn entry(&self, network: fingerpost_proto::id::NetworkId, invite: Option<&InviteCode>) -> Result<Vec<Vec<u8>>, DemoError> {
+    fn entry(
+        &self,
+        network: fingerpost_proto::id::NetworkId,
+        invite: Option<&InviteCode>,
+    ) -> Result<Vec<Vec<u8>>, DemoError> {
         let root = keys::load(&self.home, KeyPurpose::Root).map_err(|error| self.wrong("its key")(error.into()))?;
         let clock = Hlc::new(clock::now_ms(), 0);
         let card = card_version(&root, &self.identity, network, clock);
@@ -201,7 +208,8 @@ impl Organisation {
         getrandom::fill(&mut nonce).map_err(|error| self.wrong("no random numbers")(error.into()))?;
         let charter = v1::Charter {
             name: name.to_owned(),
-            purpose: "Current, confirmed information on help for people who seek asylum or settle in Harrowmere.".to_owned(),
+            purpose: "Current, confirmed information on help for people who seek asylum or settle in Harrowmere."
+                .to_owned(),
             principles: vec![
                 "We list what we know ourselves, and confirm it at least twice a year.".to_owned(),
                 "We never publish where a person in danger can be found.".to_owned(),
@@ -283,7 +291,10 @@ impl Organisation {
         let import = import::read_bytes(&[(file, text.as_bytes())], &context)
             .map_err(|error| DemoError::City(format!("{file}: {error}")))?;
         if import.rows_rejected > 0 {
-            return Err(DemoError::City(format!("{file}: {} rows are wrong: {:?}", import.rows_rejected, import.problems)));
+            return Err(DemoError::City(format!(
+                "{file}: {} rows are wrong: {:?}",
+                import.rows_rejected, import.problems
+            )));
         }
         let what = || format!("publishing {file}");
         let desk = Desk::open(&partner.client, &self.identity, &charter, clock::now_ms()).await;

@@ -19,12 +19,19 @@ pub(crate) enum Command {
     LinkDown { peer: Peer, epoch: u64 },
     /// A frame came over the link with this number.
     Received { peer: Peer, epoch: u64, frame: Vec<u8> },
+    /// A frame over the link with this number was larger than any may be; it was not read.
+    Oversized { peer: Peer, epoch: u64, message: String },
     /// Signatures were checked.
     Verified(Input),
     /// Somebody hands in versions. The reply is dropped when there is no network.
     Publish { envelopes: Vec<Vec<u8>>, reply: oneshot::Sender<Vec<Outcome>> },
-    /// Enter a network with these first versions; refused when there is one.
-    Found { charter: Vec<u8>, envelopes: Vec<Vec<u8>>, reply: oneshot::Sender<Result<(), String>> },
+    /// Enter a network with these first versions; refused when there is one. `inviter` is the node to begin with.
+    Found {
+        charter: Vec<u8>,
+        envelopes: Vec<Vec<u8>>,
+        inviter: Option<(Peer, Vec<String>)>,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// Let the holder of the one-time key knock.
     RegisterInvite { invitation: v1::Invitation, reply: oneshot::Sender<Result<(), String>> },
     /// The one-time key opened the door once; that was all it was for.

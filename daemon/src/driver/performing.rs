@@ -1,6 +1,7 @@
 //! Performing what the node wants: commit first, then everything else, in order.
 
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
+use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
 use super::{Driver, short};
@@ -89,14 +90,17 @@ impl Driver {
                 }
             }
             Output::SendVersions { to, want, slots } => self.send_versions(&to, want, slots, more),
-            Output::Disconnect { peer, code, message } => {
-                tracing::warn!(peer = %short(&peer), code = code.as_str_name(), %message, "link closed by this node");
-                self.links.close(&peer, code, &message);
-            }
+            Output::Disconnect { peer, code, message } => self.close_link(&peer, code, &message),
             Output::Processed { peer } => self.links.processed(&peer),
             Output::Published { ticket, outcomes } => self.answer(ticket, outcomes),
             Output::Notice(notice) => self.notice(notice),
         }
+    }
+
+    /// Says why, to the peer and in the log, and closes.
+    pub(super) fn close_link(&mut self, peer: &node::Peer, code: v1::ByeCode, message: &str) {
+        tracing::warn!(peer = %short(peer), code = code.as_str_name(), %message, "link closed by this node");
+        self.links.close(peer, code, message);
     }
 
     fn send(&mut self, peer: &node::Peer, frame: Vec<u8>, more: &mut Vec<Output>) {

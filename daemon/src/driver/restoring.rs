@@ -2,14 +2,15 @@
 
 use std::ops::ControlFlow;
 
+use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::charter::{Charter, CharterError};
 use fingerpost_proto::network::invite::Invitation;
-use fingerpost_proto::node::{Input, Node, Outcome, Output};
+use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 use prost::Message;
 
-use super::Driver;
+use super::{Driver, View};
 use crate::clock;
 use crate::store::StoreError;
 
@@ -17,6 +18,8 @@ use crate::store::StoreError;
 const CHARTER: &str = "charter";
 /// Name of the versions with which this node's organisation entered the network.
 const ENTRY: &str = "entry";
+/// Name of the inviter's node key and addresses, separated by spaces.
+const INVITER: &str = "inviter";
 /// Names of the open invites begin so.
 const INVITES: &str = "invites-";
 /// Named values that may hold invites.
@@ -80,7 +83,12 @@ impl Driver {
     }
 
     /// Enters a network. Errors say why not; nothing is changed then.
-    pub(super) fn found(&mut self, charter: &[u8], envelopes: Vec<Vec<u8>>) -> Result<(), String> {
+    pub(super) fn found(
+        &mut self,
+        charter: &[u8],
+        envelopes: Vec<Vec<u8>>,
+        inviter: Option<(Peer, Vec<String>)>,
+    ) -> Result<(), String> {
         let read = Charter::read(charter).map_err(|error| error.to_string())?;
         if let Some(node) = &self.node {
             let network = node.network();
@@ -92,6 +100,10 @@ impl Driver {
             self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
             self.node = Some(node);
             self.refresh_members();
+        }
+        if let Some((key, addresses)) = inviter {
+            let line = [vec![key.to_string()], addresses].concat().join(" ");
+            self.keep(INVITER, line.into_bytes()).map_err(|error| error.to_string())?;
         }
         let entry = v1::Versions { envelopes: envelopes.clone(), ..Default::default() }.encode_to_vec();
         self.keep(ENTRY, entry).map_err(|error| error.to_string())?;
@@ -133,6 +145,19 @@ impl Driver {
             self.keep(&format!("{INVITES}{number}"), part)?;
         }
         Ok(())
+    }
+}
+
+impl View<'_> {
+    /// The inviter's node, while this node knows nobody else of its network: it stopped after it had joined, before the
+    /// members' cards were on stable storage. Without the inviter it would never find, nor let in, anybody again.
+    pub(crate) fn inviter_to_dial(&self, own_key: &PublicKey) -> Option<(Peer, Vec<String>)> {
+        if self.node?.member_nodes().any(|(key, ..)| key != *own_key) {
+            return None;
+        }
+        let line = String::from_utf8(self.store.reader().meta(INVITER).ok()??).ok()?;
+        let mut words = line.split(' ').map(str::to_owned);
+        Some((words.next()?.parse().ok()?, words.collect()))
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum JoinError {
     OtherNetwork { found: fingerpost_proto::id::NetworkId, expected: fingerpost_proto::id::NetworkId },
     #[error("the inviter's card cannot be read: {0}")]
     CardVersion(#[from] VersionError),
+    #[error("the card that came is not a signed card of the inviter in this network. Do not join; ask the inviter")]
+    ForeignCard,
     #[error("the inviter's card cannot be used: {0}")]
     Card(#[from] CardError),
 }
@@ -76,8 +78,13 @@ impl Joining {
         if charter.network != self.code.network {
             return Err(JoinError::OtherNetwork { found: charter.network, expected: self.code.network });
         }
-        let card = SignedVersion::read(reply.inviter_card.clone())?;
-        let card = OrgCard::read(card.body())?;
+        let version = SignedVersion::read(reply.inviter_card.clone())?;
+        let card = OrgCard::read(version.body())?;
+        let root = card.root_keys.iter().find(|root| root.as_bytes() == &version.header().device);
+        let is_signed = root.is_some_and(|root| version.check_signature(root).is_ok());
+        if !is_signed || version.header().org != card.org || version.header().network != self.code.network {
+            return Err(JoinError::ForeignCard);
+        }
         self.code.invitation.check_signature(&self.code.network, &card)?;
         Ok(Introduction { charter: reply.charter, inviter_card: reply.inviter_card, clock_ms: reply.clock_ms })
     }

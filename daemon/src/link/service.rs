@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::statement::Statement;
-use fingerpost_proto::node::{Outcome, Peer};
+use fingerpost_proto::node::{Outcome, Peer, Reject};
 use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
@@ -18,8 +18,8 @@ use crate::driver::{Command, DriverHandle};
 use crate::store::StoreReader;
 use crate::transport::{Admitted, PeerIdentity};
 
-/// Envelopes that a joining organisation hands in: its card and its acceptance.
-const ADMIT_ENVELOPES_MAX: usize = 2;
+/// Envelopes that a joining organisation may hand in: its card and its acceptance, with room for later cards.
+const ADMIT_ENVELOPES_MAX: usize = 8;
 
 /// Answers those who dial us.
 pub(crate) struct PeerService {
@@ -34,6 +34,14 @@ impl PeerService {
 
     fn identity<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
         request.extensions().get::<PeerIdentity>().copied().ok_or_else(|| Status::unauthenticated("no peer identity"))
+    }
+
+    fn invitee<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
+        let identity = Self::identity(request)?;
+        match identity.admitted {
+            Admitted::Invitee => Ok(identity),
+            Admitted::Member => Err(Status::permission_denied("only the holder of an invite's one-time key asks this")),
+        }
     }
 }
 
@@ -63,10 +71,9 @@ impl crate::rpc::peer_server::Peer for PeerService {
     }
 
     async fn introduce(&self, request: Request<v1::IntroduceRequest>) -> Result<Response<v1::IntroduceReply>, Status> {
-        Self::identity(&request)?;
+        let key = Self::invitee(&request)?.key;
         let charter = self.reader.meta("charter").map_err(|error| Status::unavailable(error.to_string()))?;
         let charter = charter.ok_or_else(|| Status::failed_precondition("this node has no network yet"))?;
-        let key = Self::identity(&request)?.key;
         let slots = self.driver.look(move |view| {
             let Some(node) = view.node else { return Vec::new() };
             let Some(inviter) = view.inviter(&key) else { return Vec::new() };
@@ -77,22 +84,19 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let slots = slots.await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mut inviter_card = Vec::new();
         for slot in slots {
-            if let Ok(Some(row)) = self.reader.get(&slot.into()) {
-                if row.kind == Kind::CARD {
-                    inviter_card = row.envelope;
-                }
+            if let Ok(Some(row)) = self.reader.get(&slot.into())
+                && row.kind == Kind::CARD
+            {
+                inviter_card = row.envelope;
             }
         }
         Ok(Response::new(v1::IntroduceReply { charter, inviter_card, clock_ms: clock::now_ms() }))
     }
 
     async fn admit(&self, request: Request<v1::AdmitRequest>) -> Result<Response<v1::AdmitReply>, Status> {
-        let identity = Self::identity(&request)?;
+        let identity = Self::invitee(&request)?;
         let envelopes = request.into_inner().envelopes;
         let refusal = |refusal: String| Ok(Response::new(v1::AdmitReply { refusal }));
-        if envelopes.len() != ADMIT_ENVELOPES_MAX {
-            return refusal(format!("hand in a card and an acceptance; found {} envelopes", envelopes.len()));
-        }
         if let Err(why) = check_claim(&envelopes, &identity) {
             return refusal(why);
         }
@@ -101,7 +105,7 @@ impl crate::rpc::peer_server::Peer for PeerService {
         for outcome in outcomes {
             if let Outcome::Rejected(why) = outcome {
                 tracing::warn!(name = why.name(), %why, "an organisation that knocked with an invite was not admitted");
-                return refusal(why.to_string());
+                return refusal(format!("{}: {why}", why.name()));
             }
         }
         let used = Command::InviteUsed { key: identity.key };
@@ -111,19 +115,28 @@ impl crate::rpc::peer_server::Peer for PeerService {
     }
 }
 
-/// The acceptance must claim the very key that knocks, while it is fresh by this node's clock.
+/// Card and acceptance of one organisation, and the acceptance must claim the very key that knocks, while it is fresh by
+/// this node's clock. Errors are refusals: a name of `spec/09-errors.md`, a colon, words.
 fn check_claim(envelopes: &[Vec<u8>], identity: &PeerIdentity) -> Result<(), String> {
-    for envelope in envelopes {
-        let version = SignedVersion::read(envelope.clone()).map_err(|error| error.to_string())?;
-        if version.header().kind != Kind::ACCEPTANCE {
-            continue;
-        }
-        return match Statement::read(&version).map_err(|error| error.to_string())? {
-            Statement::Acceptance(Some(invitation)) if invitation.one_time_key == identity.key => {
-                invitation.check_fresh(clock::now_ms()).map_err(|error| error.to_string())
-            }
-            _ => Err("the acceptance does not claim the invite whose key was shown".to_owned()),
-        };
+    let named = |why: Reject| format!("{}: {why}", why.name());
+    if envelopes.len() > ADMIT_ENVELOPES_MAX {
+        return Err(format!("invite: {} envelopes; at most {ADMIT_ENVELOPES_MAX} may be handed in", envelopes.len()));
     }
-    Err("there is no acceptance among the envelopes".to_owned())
+    let (mut org, mut has_claimed) = (None, false);
+    for envelope in envelopes {
+        let version = SignedVersion::read(envelope.clone()).map_err(|error| named(error.into()))?;
+        let header = version.header();
+        if *org.get_or_insert(header.org) != header.org || !matches!(header.kind, Kind::CARD | Kind::ACCEPTANCE) {
+            return Err("invite: only the card and the acceptance of one organisation may be handed in".to_owned());
+        }
+        if let Statement::Acceptance(invitation) = Statement::read(&version).map_err(|error| named(error.into()))? {
+            let invitation = invitation.filter(|invitation| invitation.one_time_key == identity.key);
+            let invitation =
+                invitation.ok_or("invite: the acceptance does not claim the invite whose key was shown")?;
+            let fresh = invitation.check_fresh(clock::now_ms());
+            fresh.map_err(|error| named(Reject::Statement(error.into())))?;
+            has_claimed = true;
+        }
+    }
+    if has_claimed { Ok(()) } else { Err("invite: there is no acceptance among the envelopes".to_owned()) }
 }

@@ -470,7 +470,8 @@ impl Node {
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
         self.emit(batch, outputs);
         if members_changed {
-            self.match_links_to_members(outputs);
+            self.match_links_to_members(now, outputs);
+            self.compare_where_due(now, outputs);
         }
         for org in released {
             let versions = self.quarantine.release(&org);
@@ -513,7 +514,7 @@ impl Node {
 impl Input {
     /// Shorthand for what every driver does with signatures: checks them one by one, strictly.
     pub fn verified(ticket: u64, versions: Vec<(SignedVersion, PublicKey)>) -> Input {
-        let check = |(version, key): (SignedVersion, PublicKey)| version.verify(&key);
-        Input::Verified { ticket, versions: versions.into_iter().map(check).collect() }
+        let checked = versions.into_iter().map(|(version, key)| SignedVersion::verify(version, &key));
+        Input::Verified { ticket, versions: checked.collect() }
     }
 }

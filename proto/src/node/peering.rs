@@ -30,7 +30,8 @@ impl Node {
     pub(super) fn on_connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool, outputs: &mut Vec<Output>) {
         let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
         self.links.insert(peer, Link::new(now, outbound, org));
-        let sets = Audience::ALL.map(|audience| {
+        let shared = Audience::ALL.into_iter().filter(|audience| self.shares(&peer, *audience));
+        let sets = shared.map(|audience| {
             let total = self.set(audience).total();
             v1::SetSummary {
                 audience: audience.number().into(),
@@ -44,10 +45,18 @@ impl Node {
             level_min: PROTOCOL_LEVEL,
             network: self.network().0.to_vec(),
             clock_ms: now,
-            sets: sets.to_vec(),
+            sets: sets.collect(),
             software: concat!("fingerpost/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Hello(hello)) });
+    }
+
+    /// True when this audience's records may go to the peer: members' records go to nodes of known members only.
+    ///
+    /// A newcomer's link to its inviter is up before the newcomer knows who is a member: until then it asks, and gives
+    /// nothing but public records.
+    fn shares(&self, peer: &Peer, audience: Audience) -> bool {
+        audience == Audience::Public || self.links.get(peer).is_some_and(|link| link.org.is_some())
     }
 
     pub(super) fn on_received(&mut self, now: UnixMillis, peer: Peer, frame: &[u8], outputs: &mut Vec<Output>) {
@@ -123,7 +132,8 @@ impl Node {
             Content::Want(want) => {
                 let audience = audience(want.audience)?;
                 let keys = read_keys("a want", &want.keys, WANT_KEYS_MAX)?;
-                let has = |key: &SetKey| self.set(audience).get(key).is_some();
+                let is_shared = self.shares(&peer, audience);
+                let has = |key: &SetKey| is_shared && self.set(audience).get(key).is_some();
                 let slots: Vec<Slot> = keys.into_iter().filter(has).map(|key| Slot { audience, key }).collect();
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.sent_versions += slots.len() as u64;
@@ -140,12 +150,12 @@ impl Node {
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });
             }
             Content::Pong(pong) => {
-                if let Some(link) = self.links.get_mut(&peer) {
-                    if let Some(sent_at) = link.ping_sent_at.take().filter(|sent_at| *sent_at == pong.nonce) {
-                        let round_trip_ms = now.saturating_sub(sent_at);
-                        link.round_trip_ms = Some(round_trip_ms);
-                        link.clock_ahead_ms = Some(difference(pong.clock_ms, sent_at + round_trip_ms / 2));
-                    }
+                if let Some(link) = self.links.get_mut(&peer)
+                    && let Some(sent_at) = link.ping_sent_at.take().filter(|sent_at| *sent_at == pong.nonce)
+                {
+                    let round_trip_ms = now.saturating_sub(sent_at);
+                    link.round_trip_ms = Some(round_trip_ms);
+                    link.clock_ahead_ms = Some(difference(pong.clock_ms, sent_at + round_trip_ms / 2));
                 }
             }
         }
@@ -205,6 +215,7 @@ impl Node {
             .filter_map(|(peer, link)| {
                 let audience = Audience::ALL
                     .into_iter()
+                    .filter(|audience| self.shares(peer, *audience))
                     .find(|audience| link.compare_at[usize::from(audience.number())] <= now)?;
                 Some((*peer, audience))
             })
@@ -244,7 +255,17 @@ impl Node {
             session.active_at = now;
             session.outstanding = session.outstanding.saturating_sub(1);
         }
-        let answer = answer(self.set(audience), lower, &ranges);
+        if !self.shares(&peer, audience) && !frame.reply {
+            // As if nothing of this audience were here.
+            let nothing = vec![Range { upper: None, content: RangeContent::Skip }];
+            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &nothing);
+            outputs.push(Output::Send { to: vec![peer], frame });
+            return Ok(());
+        }
+        let mut answer = answer(self.set(audience), lower, &ranges);
+        if !self.shares(&peer, audience) {
+            answer.offers.clear();
+        }
         for pairs in answer.offers.chunks(OFFER_PAIRS_MAX) {
             let offer = v1::Offer { audience: audience.number().into(), pairs: write_pairs(pairs) };
             outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Offer(offer)) });
@@ -336,16 +357,21 @@ impl Node {
         accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
         outputs: &mut Vec<Output>,
     ) {
-        let mut by_source: Vec<(Option<Peer>, Vec<Vec<u8>>)> = Vec::new();
-        for (from, _, _, envelope) in accepted {
-            match by_source.last_mut() {
-                Some((last, envelopes)) if *last == from => envelopes.push(envelope),
-                _ => by_source.push((from, vec![envelope])),
+        let mut groups: Vec<(Option<Peer>, Audience, Vec<Vec<u8>>)> = Vec::new();
+        for (from, slot, _, envelope) in accepted {
+            match groups.last_mut() {
+                Some((last, audience, envelopes)) if *last == from && *audience == slot.audience => {
+                    envelopes.push(envelope)
+                }
+                _ => groups.push((from, slot.audience, vec![envelope])),
             }
         }
-        for (from, envelopes) in by_source {
+        for (from, audience, envelopes) in groups {
             let mut to = Vec::new();
-            for (peer, link) in self.links.iter_mut().filter(|(peer, link)| link.is_greeted && Some(**peer) != from) {
+            let is_receiver = |peer: &Peer, link: &Link| {
+                link.is_greeted && Some(*peer) != from && (audience == Audience::Public || link.org.is_some())
+            };
+            for (peer, link) in self.links.iter_mut().filter(|(peer, link)| is_receiver(peer, link)) {
                 link.sent_versions += envelopes.len() as u64;
                 to.push(*peer);
             }
@@ -373,13 +399,16 @@ impl Node {
     }
 
     /// Members changed: links of those who are out are closed, links of those who are in get their organisation.
-    pub(super) fn match_links_to_members(&mut self, outputs: &mut Vec<Output>) {
+    pub(super) fn match_links_to_members(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let peers: Vec<Peer> = self.links.keys().copied().collect();
         for peer in peers {
             let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
             let Some(link) = self.links.get_mut(&peer) else { continue };
             let was_member = link.org.is_some();
             link.org = org;
+            if !was_member && org.is_some() && link.outbound && link.is_greeted {
+                link.compare_at[usize::from(Audience::Members.number())] = now;
+            }
             if was_member && org.is_none() {
                 let message = "this node's organisation is no longer a member".to_owned();
                 self.part(peer, v1::ByeCode::NotAMember, message, outputs);

@@ -624,3 +624,92 @@ fn of_two_edits_made_at_once_the_later_shows_everywhere_and_is_called_concurrent
     let is_concurrent = |(_, output): &(usize, Output)| matches!(output, Output::Notice(Notice::Concurrent { .. }));
     assert!(world.log.iter().any(is_concurrent));
 }
+
+#[test]
+fn members_records_go_only_to_nodes_of_known_members() {
+    let mut world = World::new(2);
+    let network = world.network();
+    let record = RecordId::derive(&world.orgs[1].id, Kind::SERVICE, Audience::Members, "night");
+    let at = Hlc::new(NOW, 7);
+    let header = Header {
+        audience: Audience::Members,
+        kind: Kind::SERVICE,
+        network,
+        org: world.orgs[1].id,
+        record,
+        device: world.orgs[1].device.verifying_key().to_bytes(),
+        hlc: at,
+        prev: [0; 8],
+        lease_until: lease_until_max(at),
+    };
+    let body =
+        v1::Service { local_id: "night".into(), name: "Night line".into(), ..Default::default() }.encode_to_vec();
+    let signature = world.orgs[1].device.sign(&header.signing_bytes(&body)).to_bytes();
+    let night = SignedVersion::assemble(&header, &body, &signature).unwrap();
+    assert_eq!(names(&world.publish(1, vec![night.clone()])), ["published"]);
+    // A key that belongs to no member, as an inviter's looks to a newcomer before the first sync.
+    let unknown = public(&SigningKey::from_bytes(&[77; 32]));
+    let node = &mut world.nodes[1];
+    let mut sent = node.handle(NOW, Input::Connected { peer: unknown, outbound: true });
+    let hello = v1::Hello { level: 1, level_min: 1, network: network.0.to_vec(), clock_ms: NOW, ..Default::default() };
+    let key = SetKey::derive(Kind::SERVICE, &world.orgs[1].id, &record);
+    let all = crate::sync::write_ranges(&[crate::sync::Range {
+        upper: None,
+        content: crate::sync::RangeContent::Fingerprint { fingerprint: [0; 16], count: 9 },
+    }]);
+    let lower = vec![0; 16];
+    for content in [
+        v1::frame::Content::Hello(hello),
+        v1::frame::Content::Want(v1::Want { audience: 1, want: 1, keys: key.0.to_vec() }),
+        v1::frame::Content::Reconcile(v1::Reconcile {
+            audience: 1,
+            session: 1,
+            round: 0,
+            reply: false,
+            lower,
+            ranges: all,
+        }),
+    ] {
+        sent.extend(node.handle(NOW, Input::Received { peer: unknown, frame: write_frame(content) }));
+    }
+    let later = Header { hlc: Hlc::new(NOW, 9), lease_until: lease_until_max(Hlc::new(NOW, 9)), ..header };
+    let signature = world.orgs[1].device.sign(&later.signing_bytes(&body)).to_bytes();
+    let later = SignedVersion::assemble(&later, &body, &signature).unwrap();
+    for _ in 0..3 {
+        sent.extend(node.handle(NOW + 1_000, Input::Tick));
+    }
+    let published = node.handle(NOW, Input::Published { ticket: 5, envelopes: vec![later.envelope().to_vec()] });
+    for output in published {
+        if let Output::Verify { ticket, versions } = output {
+            sent.extend(node.handle(NOW, Input::verified(ticket, versions)));
+        }
+    }
+    let vid = night.vid();
+    let total = node.set(Audience::Members).total();
+    for output in &sent {
+        assert!(!matches!(output, Output::SendVersions { .. }), "{output:?}");
+        if let Output::Send { frame, .. } = output {
+            let holds = |bytes: &[u8]| frame.windows(bytes.len()).any(|window| window == bytes);
+            assert!(!holds(b"Night line") && !holds(&vid.0) && !holds(&total.fingerprint()), "{frame:?}");
+        }
+    }
+    assert_eq!(total.count, 1);
+}
+
+#[test]
+fn a_stranger_is_remembered_with_a_few_statements_only() {
+    let mut world = World::new(1);
+    let stranger = Org::new(60);
+    let network = world.network();
+    let vouch = |n: u8| {
+        let subject = OrgId([n; 32]);
+        let body = v1::Vouch { subject: subject.0.to_vec(), ..Default::default() }.encode_to_vec();
+        let record = statement_record_id(&stranger.id, Kind::VOUCH, Some(&subject));
+        stranger.sign(&stranger.device, network, Kind::VOUCH, record, Hlc::new(NOW, 3), &body)
+    };
+    let mut versions = vec![stranger.card_version(network)];
+    versions.extend((0..40).map(vouch));
+    let outcomes = world.publish(0, versions);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected(Reject::NotAMember { .. }))));
+    assert_eq!(world.nodes[0].trust.remembered(&stranger.id), trust::STATEMENTS_PER_STRANGER_MAX);
+}

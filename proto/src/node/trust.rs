@@ -14,6 +14,8 @@ use crate::network::statement::Statement;
 use crate::order::Precedence;
 use crate::version::SignedVersion;
 
+/// Statements of one organisation without standing that are remembered: more than an honest newcomer makes.
+pub(super) const STATEMENTS_PER_STRANGER_MAX: usize = 16;
 /// Organisations without standing whose card and statements are remembered, in memory only.
 pub(super) const STRANGERS_MAX: usize = 256;
 
@@ -82,7 +84,7 @@ impl Trust {
         self.places.get(&(*org, *record)).map(|place| place.precedence)
     }
 
-    /// Remembers a verified version of a network kind. False when a later one is known.
+    /// Remembers a verified version of a network kind. False when a later one is known, or when a stranger has said enough.
     ///
     /// `is_stored`: the version is in the set already (read from the store).
     pub(super) fn learn(&mut self, version: SignedVersion, statement: Statement, is_stored: bool) -> bool {
@@ -92,6 +94,11 @@ impl Trust {
         if self.places.get(&at).is_some_and(|place| place.precedence >= precedence) {
             return false;
         }
+        let is_new = !self.places.contains_key(&at);
+        let is_stranger = self.standing(&header.org) == Standing::Stranger;
+        if is_new && is_stranger && self.remembered(&header.org) >= STATEMENTS_PER_STRANGER_MAX {
+            return false;
+        }
         if let Statement::Card(card) = &statement {
             self.cards.insert(header.org, (**card).clone());
         }
@@ -99,6 +106,11 @@ impl Trust {
         self.places.insert(at, Place { precedence, statement, invitation_holds: None, outside });
         self.is_stale = true;
         true
+    }
+
+    /// Number of statements, the card included, that are remembered of an organisation.
+    pub(super) fn remembered(&self, org: &OrgId) -> usize {
+        self.places.range((*org, RecordId::default())..).take_while(|((owner, _), _)| owner == org).count()
     }
 
     /// Evaluates the standings again if anything was learnt, and tells what changed.
@@ -138,10 +150,10 @@ impl Trust {
     /// An invitation counts from the moment its inviter's card can bear out its signature. Each is checked once.
     fn check_invitations(&mut self) {
         for place in self.places.values_mut().filter(|place| place.invitation_holds.is_none()) {
-            if let Statement::Acceptance(Some(invitation)) = &place.statement {
-                if let Some(card) = self.cards.get(&invitation.inviter) {
-                    place.invitation_holds = Some(invitation.check_signature(&self.charter.network, card).is_ok());
-                }
+            if let Statement::Acceptance(Some(invitation)) = &place.statement
+                && let Some(card) = self.cards.get(&invitation.inviter)
+            {
+                place.invitation_holds = Some(invitation.check_signature(&self.charter.network, card).is_ok());
             }
         }
     }

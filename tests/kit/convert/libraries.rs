@@ -51,6 +51,8 @@ fn publisher_rows(publisher: &str, libraries: &[SourceRow], warnings: &mut Vec<S
         ("kind", "organisation".into()),
         ("id", publisher.into()),
         ("name", council.into()),
+        // Records of organisations must have one; the source has none.
+        ("description", format!("Public libraries of {council}")),
         ("role", "owner".into()),
     ])];
     let mut ids = BTreeSet::new();

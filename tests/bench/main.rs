@@ -1,0 +1,66 @@
+//! `bench CASE [--count N] [--json FILE]`: measures what the project promises, on real processes of this machine.
+//!
+//! Out: a table for people, and with `--json` an array of `{case, measure, unit, ours, target, peers: {name: value}}`.
+//! Always: every value was measured in this run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+mod figure;
+mod import;
+mod latency;
+mod publisher;
+
+use figure::Figure;
+
+/// Why a case could not be measured.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// Measures what the project promises.
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// What to measure.
+    case: Case,
+    /// Publishes or records instead of the case's own number, for a quick look.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    count: Option<u32>,
+    /// Also write the figures here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Case {
+    /// From publishing on one node to the feeds of the others.
+    Latency,
+    /// From a spreadsheet to acknowledged records on one node.
+    Import,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match measure(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<(), Failure> {
+    let count = arguments.count.map(|count| count as usize);
+    let figures: Vec<Figure> = match arguments.case {
+        Case::Latency => latency::run(count)?,
+        Case::Import => import::run(count)?,
+    };
+    print!("{}", figure::table(&figures));
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&figures)?)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! Networks of real processes on loopback: the wiring of node, command line, links, feed and disk.
+
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod importing;
+mod joining;
+mod link;
+mod outages;
+mod process;
+mod spreading;
