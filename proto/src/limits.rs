@@ -18,6 +18,8 @@ pub const ITEMS_PER_RANGE_MAX: usize = 32;
 pub const RANGE_FAN_OUT: usize = 16;
 /// Rounds in one reconciliation session.
 pub const ROUNDS_MAX: u32 = 16;
+/// Pairs that one answer to a `Reconcile` offers. A peer that lacks more hears of the rest in its next session.
+pub const OFFERS_PER_ANSWER_MAX: usize = 16_384;
 /// Pairs in one `Offer`.
 pub const OFFER_PAIRS_MAX: usize = 4_096;
 /// Keys in one `Want`.

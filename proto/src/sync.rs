@@ -8,11 +8,8 @@ mod range;
 pub use range::{Range, RangeContent, RangeError, read_ranges, write_ranges};
 
 use crate::id::Vid;
-use crate::limits::{ITEMS_PER_RANGE_MAX, RANGE_FAN_OUT};
+use crate::limits::{ITEMS_PER_RANGE_MAX, OFFERS_PER_ANSWER_MAX, RANGE_FAN_OUT};
 use crate::set::{Index, SetKey};
-
-/// Pairs that one answer offers. A peer that lacks more gets to know of the rest in its next session.
-pub const OFFERS_PER_ANSWER_MAX: usize = 16_384;
 
 /// A record and its winning version, as one side tells the other.
 pub type Pair = (SetKey, Vid);

@@ -410,11 +410,11 @@ def standings(case):
     accepted = {unhex(said["org"]): said for said in case["acceptances"]}
     claims = {}
     for org, said in accepted.items():
-        if said["one_time_key"]:
-            claims.setdefault(said["one_time_key"], []).append(org)
+        if said["one_time_key"] and unhex(said["inviter"]) != org:
+            claims.setdefault((said["inviter"], said["one_time_key"]), []).append(org)
     vouches = {(unhex(said["from"]), unhex(said["to"])) for said in case["vouches"]}
     for org, said in accepted.items():
-        if said["inviter"] and unhex(said["inviter"]) != org and len(claims[said["one_time_key"]]) == 1:
+        if said["inviter"] and len(claims.get((said["inviter"], said["one_time_key"]), [])) == 1:
             vouches.add((unhex(said["inviter"]), org))
     participants, grew = set(founders), True
     while grew:

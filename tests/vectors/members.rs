@@ -164,7 +164,7 @@ fn valid() -> Vec<Value> {
         ),
         evaluated(
             "claimed-with-two-inviters",
-            "one key named by two inviters is claimed twice all the same",
+            "one key in invitations of two inviters: each invitation has one claimant",
             (1, 2),
             Said { accepts: vec![invited(3, 1, 50), invited(4, 2, 50)], ..Said::default() },
         ),
