@@ -90,3 +90,19 @@ pub enum RecordError {
         field: String,
     },
 }
+
+impl RecordError {
+    /// The field that is wrong, as the schema names it; `None` when it is the body as a whole.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            RecordError::Undecodable { .. } => None,
+            RecordError::IdMismatch { .. } => Some("local_id"),
+            RecordError::TooLong { field, .. }
+            | RecordError::TooMany { field, .. }
+            | RecordError::ForbiddenCharacter { field, .. }
+            | RecordError::Missing { field }
+            | RecordError::Malformed { field, .. }
+            | RecordError::WithheldPlace { field } => Some(field),
+        }
+    }
+}

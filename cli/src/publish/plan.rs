@@ -283,15 +283,21 @@ impl<'a> Planner<'a> {
         let found = SIGNATURE_BYTES + HEADER_BYTES + change.body.len();
         let max = self.envelope_bytes_max;
         let reason = if found > max {
-            Some(format!("the record has {found} bytes, the limit is {max}; shorten its longest text"))
+            let reason = format!("the record has {found} bytes, the limit is {max}; shorten its longest text");
+            Some((String::new(), reason))
         } else if change.action == Action::Withdrawn {
             None
         } else {
-            record::check(&change.header, &change.body).err().map(|error| error.to_string())
+            record::check(&change.header, &change.body).err().map(|error| {
+                // The importer's columns have the names of the fields, or names close to them.
+                let column = error.field().map_or_else(String::new, |field| format!(", column {field}"));
+                (column, error.to_string())
+            })
         };
         match reason {
-            Some(reason) => {
-                self.plan.problems.push(Problem { place: change.place, local_id: change.local_id, reason });
+            Some((column, reason)) => {
+                let place = format!("{}{column}", change.place);
+                self.plan.problems.push(Problem { place, local_id: change.local_id, reason });
             }
             None => {
                 self.clock = change.header.hlc;
