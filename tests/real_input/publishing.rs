@@ -109,14 +109,15 @@ fn imported(file: &Path, report: &Value) -> Imported {
         let (row, column) = (number(&problem["row"]), text(&problem["column"]));
         reasons.push(Rejected { file: file_name.clone(), row, column, reason: text(&problem["reason"]) });
     }
-    // What was found when signing names its place in words: "FILE, row N".
+    // What was found when signing names its place in words: "FILE, row N, column C".
     let (unsigned, refused) = (list(&report["problems"]), list(&report["rejected"]));
     for problem in unsigned.iter().chain(&refused) {
         let place = text(&problem["place"]);
-        let row = place.rsplit_once(", row ").and_then(|(_, row)| row.parse().ok());
-        let row = row.unwrap_or_else(|| panic!("no row in {problem:#}"));
-        let reason = text(&problem["reason"]);
-        reasons.push(Rejected { file: file_name.clone(), row, column: String::new(), reason });
+        let at = place.rsplit_once(", row ").map_or("", |(_, at)| at);
+        let (row, column) = at.split_once(", column ").unwrap_or((at, ""));
+        let row = row.parse().unwrap_or_else(|_| panic!("no row in {problem:#}"));
+        let (column, reason) = (column.to_owned(), text(&problem["reason"]));
+        reasons.push(Rejected { file: file_name.clone(), row, column, reason });
     }
     for list_name in ["superseded", "concurrent"] {
         assert_eq!(list(&report[list_name]).len(), 0, "{file_name}: {list_name}: {report:#}");
