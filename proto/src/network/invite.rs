@@ -1,7 +1,7 @@
 //! Invites: a vouch signed in advance for whoever holds a one-time key, pasted as one string.
 //!
-//! Nothing here signs. The inviting admin signs [`Invitation::signing_bytes`], the joining admin signs
-//! [`Invitation::claim_signing_bytes`] with the one-time key, and everybody can check both.
+//! Nothing here signs. The inviting admin signs [`Invitation::signing_message`], the joining admin signs
+//! [`Invitation::claim_message`] with the one-time key, and everybody can check both.
 //! Spec: `spec/05-network.md`, section 4.
 
 use base64::Engine as _;
