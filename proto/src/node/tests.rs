@@ -832,3 +832,24 @@ fn a_members_record_is_not_sent_in_answer_to_an_older_version_by_an_unknown_key(
     let outputs = node.handle(NOW, Input::Received { peer: unknown, frame });
     assert!(!outputs.iter().any(|output| matches!(output, Output::SendVersions { .. })), "{outputs:?}");
 }
+
+#[test]
+fn a_frame_of_versions_is_accepted_at_its_number_of_envelopes_and_a_breach_beyond() {
+    for (count, good) in
+        [(crate::limits::VERSIONS_PER_FRAME_MAX, true), (crate::limits::VERSIONS_PER_FRAME_MAX + 1, false)]
+    {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        let me = world.peer(0);
+        let known = world.orgs[0].card_version(world.network()).envelope().to_vec();
+        // The same short envelope many times, so that the frame's own size is not what is refused.
+        let short = known[..200.min(known.len())].to_vec();
+        let versions = v1::Versions { envelopes: vec![short; count], want: 0, last: true };
+        let outputs = world.nodes[1]
+            .handle(NOW, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Versions(versions)) });
+        let breach = outputs.iter().any(
+            |output| matches!(output, Output::Disconnect { message, .. } if message.contains("envelopes in a frame")),
+        );
+        assert_eq!(!breach, good, "{count}");
+    }
+}

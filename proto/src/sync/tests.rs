@@ -142,3 +142,13 @@ proptest! {
         let _ = read_ranges(SetKey::default(), &bytes, false);
     }
 }
+
+#[test]
+fn an_answer_offers_up_to_its_limit_and_leaves_the_rest_to_the_next_session() {
+    let max = crate::limits::OFFERS_PER_ANSWER_MAX as u32;
+    for (count, offered) in [(max, max), (max + 1, max)] {
+        let own = index((0..count).map(|n| (n, 1)));
+        let empty = [Range { upper: None, content: RangeContent::Items(Vec::new()) }];
+        assert_eq!(answer(&own, SetKey::default(), &empty).offers.len(), offered as usize);
+    }
+}
