@@ -853,3 +853,42 @@ fn a_frame_of_versions_is_accepted_at_its_number_of_envelopes_and_a_breach_beyon
         assert_eq!(!breach, good, "{count}");
     }
 }
+
+#[test]
+fn a_peer_whose_replies_never_stop_asking_loses_its_link() {
+    let mut world = World::new(2);
+    let me = world.peer(0);
+    let hello = v1::Hello {
+        level: 1,
+        level_min: 1,
+        network: world.network().0.to_vec(),
+        clock_ms: NOW,
+        sets: vec![v1::SetSummary { audience: 0, fingerprint: vec![9; 16], count: 9, ..Default::default() }],
+        ..Default::default()
+    };
+    let ranges: Vec<crate::sync::Range> = (1..=2_000u32)
+        .map(|n| {
+            let mut bound = [0; 16];
+            bound[..4].copy_from_slice(&n.to_be_bytes());
+            let content = crate::sync::RangeContent::Fingerprint { fingerprint: [1; 16], count: 1 };
+            crate::sync::Range { upper: Some(SetKey(bound)), content }
+        })
+        .collect();
+    let ranges = crate::sync::write_ranges(&ranges);
+    let node = &mut world.nodes[1];
+    node.handle(NOW, Input::Connected { peer: me, outbound: true });
+    node.handle(NOW, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Hello(hello)) });
+    for replies in 1..1_000 {
+        let lower = vec![0; 16];
+        let reply = v1::Reconcile { audience: 0, session: 1, round: 1, reply: true, lower, ranges: ranges.clone() };
+        let outputs =
+            node.handle(NOW, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Reconcile(reply)) });
+        if outputs.iter().any(
+            |output| matches!(output, Output::Disconnect { message, .. } if message.contains("requests in a session")),
+        ) {
+            assert_eq!(replies, 256, "16 requests follow from each reply, after the first request");
+            return;
+        }
+    }
+    panic!("the session never ends");
+}
