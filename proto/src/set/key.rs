@@ -34,6 +34,11 @@ impl SetKey {
         SetKey(key)
     }
 
+    /// The key that follows this one; `None` for the greatest.
+    pub fn next(self) -> Option<SetKey> {
+        u128::from_be_bytes(self.0).checked_add(1).map(|next| SetKey(next.to_be_bytes()))
+    }
+
     /// The key in these bytes; `None` unless there are 16.
     pub fn from_slice(bytes: &[u8]) -> Option<SetKey> {
         bytes.try_into().ok().map(SetKey)
