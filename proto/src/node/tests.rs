@@ -16,6 +16,8 @@ use crate::time::{DAY_MS, HOUR_MS};
 use crate::v1;
 use crate::version::{Header, lease_until_max};
 
+mod deadlines;
+
 const NOW: UnixMillis = 1_790_000_000_000;
 
 fn public(key: &SigningKey) -> PublicKey {
