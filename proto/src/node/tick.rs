@@ -42,8 +42,8 @@ impl Node {
         }
     }
 
-    /// Deadlines are whole hours, so all entries are looked at once in each hour. That is cheaper than a list of
-    /// deadlines, which would take more memory than the sets: `bench index` measures it.
+    /// Deadlines are whole hours, so all entries are looked at once in each hour: about 35 ms of one core for a million
+    /// (`bench index` measures it). A list of deadlines would take more memory than the sets.
     fn pass_deadlines(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let hour = UnixHour::containing(now);
         // A clock that leapt, forward or back, is in another hour, too.
