@@ -7,7 +7,6 @@
 
 mod arrivals;
 mod catching_up;
-mod deadlines;
 mod frame;
 mod input;
 mod intake;
@@ -41,10 +40,9 @@ use crate::network::statement::Statement;
 use crate::order::Precedence;
 use crate::set::{Entry, Index, SetKey, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
-use crate::version::{SignedVersion, forget_at};
+use crate::version::SignedVersion;
 use arrivals::ArrivalLog;
 use catching_up::Cursors;
-use deadlines::{Deadlines, Due};
 use intake::PendingSource;
 use link::Link;
 use pulling::Turn;
@@ -69,7 +67,10 @@ pub struct Node {
     quarantine: Quarantine,
     /// What the store lost: only that version or a later one may take the slot again.
     lost: BTreeMap<Slot, Precedence>,
-    deadlines: Deadlines,
+    /// The sets were last searched for deadlines in this hour; `None`: they have to be at the next tick.
+    searched_in: Option<UnixHour>,
+    /// What was past a deadline when it came, after that search. At most [`tick::OVERDUE_SLOTS_MAX`].
+    overdue: Vec<Slot>,
     pending: BTreeMap<u64, PendingSource>,
     next_ticket: u64,
     hlc_max: Hlc,
@@ -144,7 +145,8 @@ impl Node {
             links: BTreeMap::new(),
             quarantine: Quarantine::default(),
             lost: BTreeMap::new(),
-            deadlines: Deadlines::default(),
+            searched_in: None,
+            overdue: Vec::new(),
             pending: BTreeMap::new(),
             next_ticket: seed,
             hlc_max: Hlc(0),
@@ -225,7 +227,7 @@ impl Node {
     }
 
     /// Who wins a slot: publisher and entry.
-    pub fn winner(&self, slot: &Slot) -> Option<(OrgId, &Entry)> {
+    pub fn winner(&self, slot: &Slot) -> Option<(OrgId, Entry)> {
         let entry = self.set(slot.audience).get(&slot.key)?;
         Some((self.devices.device(entry.device).0, entry))
     }
@@ -289,18 +291,18 @@ impl Node {
         self.spread.get(vid).map_or(0, Vec::len)
     }
 
-    /// Puts a version into its set and notes its deadlines. Returns the entry that it replaces.
+    /// Puts a version into its set and notes if a deadline has already passed. Returns the entry that it replaces.
     fn enter(&mut self, slot: Slot, version: &SignedVersion, lapsed: bool) -> Option<Entry> {
         let header = version.header();
-        let entry =
-            Entry { vid: version.vid(), hlc: header.hlc, device: self.devices.number(header.org, header.device) };
+        let device = self.devices.number(header.org, header.device);
+        let mut entry = Entry::of(header, version.vid(), device);
+        if lapsed {
+            entry.lease_hours = 0;
+        }
         let replaced = self.set_mut(slot.audience).insert(slot.key, entry);
         self.hlc_max = self.hlc_max.max(header.hlc);
-        if header.kind.is_content() {
-            if !version.is_withdrawal() && !lapsed {
-                self.deadlines.add(header.lease_until, slot, entry.vid, Due::Lapse);
-            }
-            self.deadlines.add(UnixHour::containing(forget_at(header.hlc)), slot, entry.vid, Due::Forget);
+        if self.searched_in.is_some_and(|hour| tick::is_past_deadline(&slot.key, &entry, hour)) {
+            self.note_overdue(slot);
         }
         replaced
     }
@@ -309,12 +311,10 @@ impl Node {
     fn expel(&mut self, org: &OrgId, is_content: bool, operations: &mut Vec<Operation>) {
         let first = SetKey::first_of(is_content, org);
         for audience in Audience::ALL {
-            let own = |(key, entry): &(&SetKey, &Entry)| {
-                key.0[..8] == first.0[..8] && self.devices.device(entry.device).0 == *org
-            };
-            let prefix = |(key, _): &(&SetKey, &Entry)| key.0[..8] == first.0[..8];
+            let own = |(_, entry): &(SetKey, Entry)| self.devices.device(entry.device).0 == *org;
+            let prefix = |(key, _): &(SetKey, Entry)| key.0[..8] == first.0[..8];
             let keys: Vec<SetKey> =
-                self.set(audience).range(&first, None).take_while(prefix).filter(own).map(|(key, _)| *key).collect();
+                self.set(audience).range(&first, None).take_while(prefix).filter(own).map(|(key, _)| key).collect();
             for key in keys {
                 self.set_mut(audience).remove(&key);
                 operations.push(Operation::Forget { slot: Slot { audience, key } });

@@ -61,7 +61,7 @@ pub fn answer(index: &Index, lower: SetKey, ranges: &[Range]) -> Answer {
                     answer.fetches.push((from, range.upper));
                     answer.ranges.push(Range { upper: range.upper, content: RangeContent::Fetching });
                 } else if own.count <= ITEMS_PER_RANGE_MAX as u64 {
-                    let items = index.range(&from, upper).map(|(key, entry)| (*key, entry.vid)).collect();
+                    let items = index.range(&from, upper).map(|(key, entry)| (key, entry.vid)).collect();
                     answer.ranges.push(Range { upper: range.upper, content: RangeContent::Items(items) });
                 } else {
                     let parts = index.split(&from, upper, RANGE_FAN_OUT);
@@ -95,7 +95,7 @@ fn compare(index: &Index, lower: &SetKey, upper: Option<&SetKey>, theirs: &[Pair
     answer.wants.extend(wanted(index, theirs));
     let lacks = |key: &SetKey| theirs.binary_search_by(|(other, _)| other.cmp(key)).is_err();
     let room = OFFERS_PER_ANSWER_MAX.saturating_sub(answer.offers.len());
-    let lacking = index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (*key, entry.vid));
+    let lacking = index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (key, entry.vid));
     answer.offers.extend(lacking.take(room));
 }
 

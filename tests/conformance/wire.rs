@@ -102,7 +102,7 @@ fn pairs(case: &Value, field: &str) -> Vec<Pair> {
 fn index(case: &Value) -> Index {
     let mut index = Index::new();
     for (key, vid) in pairs(case, "entries") {
-        index.insert(key, Entry { vid, hlc: Hlc(0), device: 0 });
+        index.insert(key, Entry { vid, hlc: Hlc(0), device: 0, lease_hours: 0 });
     }
     index
 }
@@ -129,9 +129,7 @@ fn said(case: &Value) -> Vec<Range> {
     let range = |range: &Value| {
         let content = match text(range, "mode") {
             "skip" => RangeContent::Skip,
-            "fingerprint" => {
-                RangeContent::Fingerprint(fixed(range, "fingerprint"))
-            }
+            "fingerprint" => RangeContent::Fingerprint(fixed(range, "fingerprint")),
             "items" => RangeContent::Items(pairs(range, "items")),
             "fetching" => RangeContent::Fetching,
             mode => panic!("unknown mode {mode}"),

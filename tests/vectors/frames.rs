@@ -1,9 +1,9 @@
 //! Vectors of frames: `spec/06-link.md`, sections 2 to 6.
 
+use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::node::write_frame;
-use fingerpost_proto::id::Vid;
 use fingerpost_proto::set::{Index, SetKey};
 use fingerpost_proto::sync::{Pair, write_keys, write_pairs};
 use fingerpost_proto::time::Hlc;
@@ -80,7 +80,12 @@ fn valid() -> Vec<Value> {
         frame(
             "versions-pushed",
             "want 0: pushed",
-            Content::Versions(v1::Versions { envelopes: vec![version.envelope().to_vec()], want: 0, last: true, more: false }),
+            Content::Versions(v1::Versions {
+                envelopes: vec![version.envelope().to_vec()],
+                want: 0,
+                last: true,
+                more: false,
+            }),
             json!({
                 "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false },
             }),
@@ -168,7 +173,13 @@ fn valid() -> Vec<Value> {
         frame(
             "arrivals",
             "two hints under one first half of keys; nothing after them",
-            Content::Arrivals(v1::Arrivals { want: 7, stale: false, through: 302, hints: hints.clone(), fingerprint: vec![0xab; 16] }),
+            Content::Arrivals(v1::Arrivals {
+                want: 7,
+                stale: false,
+                through: 302,
+                hints: hints.clone(),
+                fingerprint: vec![0xab; 16],
+            }),
             json!({ "arrivals": { "want": 7, "stale": false, "through": 302, "hints": hex(&hints), "fingerprint": "ab".repeat(16) } }),
         ),
         frame(
@@ -278,7 +289,12 @@ fn invalid() -> Vec<Value> {
             "INCOMPATIBLE_LEVEL",
             "incompatible-level",
         ),
-        breach("offer-audience", "audience 2", Content::Offer(v1::Offer { audience: 2, pairs: vec![], announced: false }), "audience"),
+        breach(
+            "offer-audience",
+            "audience 2",
+            Content::Offer(v1::Offer { audience: 2, pairs: vec![], announced: false }),
+            "audience",
+        ),
         breach(
             "offer-cut",
             "the vid is cut",

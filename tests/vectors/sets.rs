@@ -30,7 +30,7 @@ fn pair(n: u8) -> Pair {
 fn index(pairs: &[Pair]) -> Index {
     let mut index = Index::new();
     for (key, vid) in pairs {
-        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0 });
+        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0, lease_hours: 0 });
     }
     index
 }
@@ -94,7 +94,9 @@ fn said(ranges: &[Range]) -> Vec<Value> {
                 json!({ "upper": bound(&range.upper), "mode": "fingerprint", "fingerprint": hex(fingerprint) })
             }
             RangeContent::Fetching => json!({ "upper": bound(&range.upper), "mode": "fetching" }),
-            RangeContent::Items(items) => json!({ "upper": bound(&range.upper), "mode": "items", "items": listed(items) }),
+            RangeContent::Items(items) => {
+                json!({ "upper": bound(&range.upper), "mode": "items", "items": listed(items) })
+            }
         })
         .collect()
 }
@@ -141,7 +143,13 @@ fn ranges() -> Vec<Value> {
     vec![
         written("skip-all", "one range up to the end, nothing to say", zero, true, &[skip(None)]),
         written("opening", "the first frame of a session", zero, false, &[print(None)]),
-        written("fetching", "nothing is held here, all of it is fetched", zero, false, &[Range { upper: None, content: RangeContent::Fetching }]),
+        written(
+            "fetching",
+            "nothing is held here, all of it is fetched",
+            zero,
+            false,
+            &[Range { upper: None, content: RangeContent::Fetching }],
+        ),
         written(
             "bounds-shared",
             "a bound is written by how many bytes it shares with the one before, and its new bytes",
@@ -173,7 +181,13 @@ fn ranges() -> Vec<Value> {
         ),
         written("request-of-128", "128 ranges with content, the most in a request", zero, false, &many),
         answered("answer-equal", "equal sets: no range is open", &pairs, zero, &opening(&index(&pairs))),
-        answered("answer-nothing-here", "no own entries: the span is fetched whole", &[], zero, &opening(&index(&pairs))),
+        answered(
+            "answer-nothing-here",
+            "no own entries: the span is fetched whole",
+            &[],
+            zero,
+            &opening(&index(&pairs)),
+        ),
         answered(
             "answer-items",
             "at most 32 own entries: they are listed",
@@ -224,7 +238,14 @@ fn bad_ranges() -> Vec<Value> {
         refused("none", "no range at all", zero, false, &[], "empty"),
         refused("cut", "the bound is missing", zero, false, &[0], "truncated"),
         refused("cut-bound", "the bound is cut", zero, false, &[0, 0x03, 1, 2], "truncated"),
-        refused("cut-fingerprint", "the fingerprint is cut", zero, false, &[&[0x81][..], &print[..15]].concat(), "truncated"),
+        refused(
+            "cut-fingerprint",
+            "the fingerprint is cut",
+            zero,
+            false,
+            &[&[0x81][..], &print[..15]].concat(),
+            "truncated",
+        ),
         refused("bound-17", "a bound of 17 bytes", zero, false, &[&[0, 0x2f][..], &[1; 15]].concat(), "bound-length"),
         refused("mode-4", "mode 4 has no meaning", zero, false, &[0x84], "mode"),
         refused("bound-zero", "a bound that is not above the lower bound", zero, false, &[0, 0x01, 0], "order"),

@@ -158,7 +158,7 @@ impl Node {
                     .set(audience)
                     .range(&lower, upper.as_ref())
                     .take(FETCH_KEYS_MAX + 1)
-                    .map(|(key, _)| *key)
+                    .map(|(key, _)| key)
                     .collect();
                 let has_more = keys.len() > FETCH_KEYS_MAX;
                 keys.truncate(FETCH_KEYS_MAX);

@@ -1,6 +1,7 @@
 //! Whole nodes in memory.
 
 mod catching_up;
+mod deadlines;
 mod limits;
 mod membership;
 mod spreading;

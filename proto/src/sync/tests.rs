@@ -14,7 +14,7 @@ fn key(n: u32) -> SetKey {
 fn index(items: impl IntoIterator<Item = (u32, u8)>) -> Index {
     let mut index = Index::new();
     for (n, vid) in items {
-        index.insert(key(n), Entry { vid: Vid([vid; 16]), hlc: Hlc(0), device: 0 });
+        index.insert(key(n), Entry { vid: Vid([vid; 16]), hlc: Hlc(0), device: 0, lease_hours: 0 });
     }
     index
 }
@@ -35,7 +35,7 @@ fn session(a: &Index, b: &Index) -> (Vec<Pair>, Vec<Pair>, usize) {
         wants.extend(answer.wants);
         others.extend(wanted(other, &answer.offers));
         for (lower, upper) in answer.fetches {
-            wants.extend(other.range(&lower, upper.as_ref()).map(|(key, entry)| (*key, entry.vid)));
+            wants.extend(other.range(&lower, upper.as_ref()).map(|(key, entry)| (key, entry.vid)));
         }
         ranges = answer.ranges;
         is_b = !is_b;
@@ -81,7 +81,7 @@ fn ranges_are_accepted_at_the_limits_and_refused_beyond() {
 #[test]
 fn the_reply_to_the_largest_request_with_gaps_stays_within_the_limits() {
     let index = index((0..257 * 40).map(|n| (n, 1)));
-    let keys: Vec<SetKey> = index.range(&SetKey::default(), None).map(|(key, _)| *key).collect();
+    let keys: Vec<SetKey> = index.range(&SetKey::default(), None).map(|(key, _)| key).collect();
     let request: Vec<Range> = (0..257)
         .map(|block| {
             let is_open = block % 2 == 1;
