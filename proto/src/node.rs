@@ -5,13 +5,17 @@
 //! versions of organisations with standing are in them; a version is persisted before anything that relies on it.
 //! Spec: `spec/06-link.md`, `spec/07-sync.md`. Tested: `node/tests.rs`, the simulator in `tests/simulation`.
 
+mod arrivals;
+mod catching_up;
 mod frame;
 mod input;
 mod intake;
 mod link;
 mod output;
 mod peering;
+mod pulling;
 mod quarantine;
+mod reconciling;
 mod reject;
 mod tick;
 mod trust;
@@ -21,6 +25,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use arrivals::LogPlace;
 pub use frame::{Breach, read_frame, versions_frames, write_frame};
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
@@ -36,8 +41,11 @@ use crate::order::Precedence;
 use crate::set::{Entry, Index, SetKey, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::SignedVersion;
+use arrivals::ArrivalLog;
+use catching_up::Cursors;
 use intake::PendingSource;
 use link::Link;
+use pulling::Turn;
 use quarantine::Quarantine;
 use trust::Trust;
 
@@ -49,6 +57,11 @@ const SPREAD_FOLLOWED_MAX: usize = 10_000;
 pub struct Node {
     trust: Trust,
     sets: [Index; 2],
+    /// Order of arrival, by audience number.
+    logs: [ArrivalLog; 2],
+    cursors: Cursors,
+    /// Who is being asked for what is missing, by audience number.
+    turns: [Option<Turn>; 2],
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     quarantine: Quarantine,
@@ -64,6 +77,8 @@ pub struct Node {
     /// Which peers are known to hold a version that was published here, oldest first.
     spread: BTreeMap<Vid, Vec<Peer>>,
     spread_order: std::collections::VecDeque<Vid>,
+    /// The same versions by their place in the arrival log.
+    spread_places: BTreeMap<(Audience, u64), Vid>,
     random: u64,
     compare_next_at: UnixMillis,
     read_only: Option<String>,
@@ -115,11 +130,17 @@ pub struct LinkState {
 }
 
 impl Node {
-    /// A node with empty sets. `seed` chooses the jitter of its periodic work and the first ticket, and nothing else.
+    /// A node with empty sets. `seed` chooses the jitter of its periodic work, the first ticket and the name of its
+    /// arrival logs: it must be another one at each start.
     pub fn new(charter: Charter, seed: u64) -> Node {
+        let epoch = blake3::hash(&[b"arrival log".as_slice(), &seed.to_be_bytes()].concat());
+        let epoch = u64::from_le_bytes(std::array::from_fn(|i| epoch.as_bytes()[i]));
         Node {
             trust: Trust::new(charter),
             sets: [Index::new(), Index::new()],
+            logs: [ArrivalLog::new(epoch), ArrivalLog::new(epoch)],
+            cursors: Cursors::default(),
+            turns: [None; 2],
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             quarantine: Quarantine::default(),
@@ -131,6 +152,7 @@ impl Node {
             hlc_max: Hlc(0),
             spread: BTreeMap::new(),
             spread_order: std::collections::VecDeque::new(),
+            spread_places: BTreeMap::new(),
             random: seed,
             compare_next_at: 0,
             read_only: None,
@@ -149,6 +171,11 @@ impl Node {
         }
     }
 
+    /// Takes in how far a peer's log was consumed, as kept by the last [`Operation::Cursors`].
+    pub fn restore_cursor(&mut self, peer: Peer, audience: Audience, place: LogPlace) {
+        self.cursors.set(peer, audience, place, |_| false);
+    }
+
     /// Ends restoring: evaluates who is a member. Returns what no longer belongs into the sets.
     pub fn restored(&mut self) -> Vec<Output> {
         let mut outputs = Vec::new();
@@ -161,7 +188,10 @@ impl Node {
         let mut outputs = Vec::new();
         match input {
             Input::Connected { peer, outbound } => self.on_connected(now, peer, outbound, &mut outputs),
-            Input::Disconnected { peer } => drop(self.links.remove(&peer)),
+            Input::Disconnected { peer } => {
+                self.links.remove(&peer);
+                self.pull_where_due(now, &mut outputs);
+            }
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
             Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
@@ -305,14 +335,18 @@ impl Node {
         (value ^ (value >> 31)) % bound.max(1)
     }
 
-    fn follow_spread(&mut self, vid: Vid) {
+    /// Follows who holds a version that was published here and is the last in its arrival log.
+    fn follow_spread(&mut self, audience: Audience, vid: Vid) {
         if self.spread.insert(vid, Vec::new()).is_none() {
             self.spread_order.push_back(vid);
         }
+        let place = self.logs[usize::from(audience.number())].head().sequence;
+        self.spread_places.insert((audience, place), vid);
         if self.spread_order.len() > SPREAD_FOLLOWED_MAX
             && let Some(oldest) = self.spread_order.pop_front()
         {
             self.spread.remove(&oldest);
+            self.spread_places.retain(|_, vid| *vid != oldest);
         }
     }
 }

@@ -30,7 +30,8 @@ impl Node {
         self.part_from_the_silent(now, outputs);
         self.ping(now, outputs);
         self.compare_with_someone(now);
-        self.compare_where_due(now, outputs);
+        self.pull_where_due(now, outputs);
+        self.note_progress(outputs);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.
@@ -88,8 +89,7 @@ impl Node {
         let mut parting: Vec<(Peer, v1::ByeCode, &str)> = Vec::new();
         for (peer, link) in &self.links {
             let age_ms = now.saturating_sub(link.connected_at);
-            let waits_since = [link.oldest_want(), link.session.as_ref().map(|session| session.active_at)];
-            let waits_since = waits_since.into_iter().flatten().min();
+            let waits_since = link.oldest_request();
             if !link.is_greeted && age_ms > HELLO_WAIT_MS_MAX {
                 parting.push((*peer, v1::ByeCode::TooSlow, "no Hello within 10 s"));
             } else if waits_since.is_some_and(|since| now.saturating_sub(since) > ANSWER_WAIT_MS_MAX) {

@@ -1,7 +1,18 @@
 //! When a node lets versions lapse and forgets them.
 
-use super::*;
+#![allow(clippy::unwrap_used)]
+
+use ed25519_dalek::Signer;
+use prost::Message;
+
+use super::super::*;
+use super::world::*;
+use crate::id::RecordId;
+use crate::kind::Kind;
 use crate::node::tick::OVERDUE_SLOTS_MAX;
+use crate::time::{DAY_MS, HOUR_MS};
+use crate::v1;
+use crate::version::Header;
 
 /// A service whose lease ends so many hours after the hour of its clock.
 fn leased(world: &World, local_id: &str, at: Hlc, hours: u32) -> SignedVersion {
