@@ -11,6 +11,7 @@
 //! | [`order`] | which of two versions wins | `spec/04-merge.md` |
 //! | [`network`] | cards, charter, statements, invites, who is a member | `spec/05-network.md` |
 //! | [`set`], [`sync`] | the set of records, its fingerprint, reconciliation | `spec/07-sync.md` |
+//! | [`overlay`] | whom a node is linked to, where a new version is pushed and where announced | `spec/11-dissemination.md` |
 //! | [`node`] | the state machine that composes the above | `spec/06-link.md` |
 //! | [`limits`] | every limit, with its reason | `spec/08-limits.md` |
 
@@ -21,6 +22,7 @@ pub mod limits;
 pub mod network;
 pub mod node;
 pub mod order;
+pub mod overlay;
 pub mod record;
 pub mod set;
 pub mod sync;
