@@ -41,6 +41,8 @@ const OPERATIONS_PER_COMMIT: usize = 2_048;
 pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// Relayed versions are synced, and free space is checked, each so many ticks: once a second.
 const TICKS_PER_SYNC: u64 = 4;
+/// A node without a network tries its operator's peers each so many ticks, so that people see what they say.
+const TICKS_PER_KNOCK: u64 = 40;
 /// Nodes to be linked to whatever the cards say; more than any operator names.
 const INTRODUCED_MAX: usize = 64;
 /// Dials that wait for the dialler; the overlay asks for four at once.
@@ -224,8 +226,15 @@ impl Driver {
         if self.invites.expire(clock::now_ms()) {
             self.refresh_members();
         }
+        if self.node.is_none() && self.ticks.is_multiple_of(TICKS_PER_KNOCK) {
+            // Before this node is in a network, nothing but the operator's word says whom to dial.
+            for peer in &self.introduced {
+                let _ = self.dials.try_send(*peer);
+            }
+        }
+        let is_second = self.ticks.is_multiple_of(TICKS_PER_SYNC);
         self.ticks += 1;
-        if self.ticks.is_multiple_of(TICKS_PER_SYNC) {
+        if is_second {
             // A store that has stopped says so each time; the node was rebuilt from it when it first did.
             if let Err(error) = self.store.sync()
                 && self.read_only.is_none()

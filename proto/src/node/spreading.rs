@@ -29,8 +29,8 @@ const ANNOUNCEMENTS_MAX: usize = 4_096;
 const ANNOUNCED_MAX: usize = 65_536;
 /// After announcements were dropped, sets are compared so soon, in milliseconds.
 const COMPARE_AFTER_DROP_MS: u64 = 5_000;
-/// Points of a peer that broke the specification: the third breach in ten minutes shuts it out.
-const BREACH_POINTS: u32 = 34;
+/// Points of a peer that broke the specification: the seventh breach in ten minutes shuts it out.
+const BREACH_POINTS: u32 = 16;
 /// Points for each version that a peer announced and did not have.
 const UNANSWERED_POINTS: u32 = 1;
 
