@@ -1,5 +1,7 @@
 //! Performing what the node wants: commit first, then everything else, in order.
 
+use std::time::Instant;
+
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
@@ -235,6 +237,9 @@ impl Driver {
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Rejected { peer, record, why } => {
+                if !self.refusals.note(Instant::now(), peer, why.name()) {
+                    return;
+                }
                 let (org, record) = record.map(|(org, record)| (org.short(), record.to_string())).unzip();
                 let (org, record) = (org.unwrap_or_default(), record.unwrap_or_default());
                 tracing::warn!(peer = %short(&peer), org, record, name = why.name(), %why, "version not accepted");
