@@ -97,11 +97,11 @@ impl Driver {
             match operation {
                 Operation::Put { slot, envelope, .. } => {
                     if let Ok(version) = SignedVersion::read(envelope) {
-                        self.catalogue.put(slot.into(), &version, false);
+                        self.catalogue.put(slot, &version, false);
                     }
                 }
-                Operation::Lapse { slot } => self.catalogue.lapse(&slot.into()),
-                Operation::Forget { slot } => self.catalogue.forget(&slot.into()),
+                Operation::Lapse { slot } => self.catalogue.lapse(&slot),
+                Operation::Forget { slot } => self.catalogue.forget(&slot),
                 Operation::Cursors { .. } => {}
             }
         }
@@ -154,7 +154,7 @@ impl Driver {
                 has_more = true;
                 break;
             }
-            match self.reader.get(&slot.into()) {
+            match self.reader.get(&slot) {
                 Ok(Some(row)) => {
                     bytes += row.envelope.len();
                     envelopes.push(row.envelope);
@@ -269,25 +269,11 @@ impl Driver {
 
 fn into_store(operation: Operation) -> store::Operation {
     match operation {
-        Operation::Put { slot, kind, vid, envelope, own } => {
-            store::Operation::Put { slot: slot.into(), kind, vid, envelope, own }
-        }
-        Operation::Lapse { slot } => store::Operation::Lapse { slot: slot.into() },
-        Operation::Forget { slot } => store::Operation::Forget { slot: slot.into() },
+        Operation::Put { slot, kind, vid, envelope, own } => store::Operation::Put { slot, kind, vid, envelope, own },
+        Operation::Lapse { slot } => store::Operation::Lapse { slot },
+        Operation::Forget { slot } => store::Operation::Forget { slot },
         Operation::Cursors { places } => {
             store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }
         }
-    }
-}
-
-impl From<fingerpost_proto::set::Slot> for store::Slot {
-    fn from(slot: fingerpost_proto::set::Slot) -> store::Slot {
-        store::Slot { audience: slot.audience, key: slot.key.0 }
-    }
-}
-
-impl From<store::Slot> for fingerpost_proto::set::Slot {
-    fn from(slot: store::Slot) -> fingerpost_proto::set::Slot {
-        fingerpost_proto::set::Slot { audience: slot.audience, key: fingerpost_proto::set::SetKey(slot.key) }
     }
 }
