@@ -3,12 +3,13 @@
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId, Vid};
 use fingerpost_proto::key::{Domain, KeyError, PublicKey};
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::node::{Reject, read_frame, write_frame};
+use fingerpost_proto::node::{Reject, read_compressed, read_frame, write_frame};
 use fingerpost_proto::set::{Entry, Index, SetKey};
 use fingerpost_proto::sync::{Pair, Range, RangeContent, RangeError, answer, read_ranges, write_ranges};
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::SignedVersion;
+use prost::Message;
 use serde_json::{Value, json};
 
 use crate::vector::{bytes, bytes_of, fixed, hex, list, number, text};
@@ -172,6 +173,10 @@ pub(crate) fn ranges_error(case: &Value) -> Result<(), String> {
     Err(format!("ranges: {detail}"))
 }
 
+fn route(route: &fingerpost_proto::v1::Route) -> Value {
+    json!({ "direct": route.direct, "flood": route.flood, "branch": route.branch, "hops": route.hops })
+}
+
 pub(crate) fn frame(case: &Value) {
     let content = read_frame(&bytes(case, "frame")).unwrap();
     let found = match &content {
@@ -186,7 +191,7 @@ pub(crate) fn frame(case: &Value) {
         Content::Bye(bye) => json!({ "bye": { "code": bye.code, "message": bye.message } }),
         Content::Versions(versions) => {
             let envelopes: Vec<String> = versions.envelopes.iter().map(hex).collect();
-            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more } })
+            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more, "route": versions.route.as_ref().map(route) } })
         }
         Content::Reconcile(frame) => json!({ "reconcile": {
             "audience": frame.audience, "session": frame.session, "round": frame.round, "reply": frame.reply,
@@ -216,6 +221,7 @@ pub(crate) fn frame(case: &Value) {
         } }),
         Content::Compressed(frame) => json!({ "compressed": {
             "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data),
+            "payload": hex(read_compressed(frame).unwrap().encode_to_vec()),
         } }),
         Content::Prune(_) => json!({ "prune": {} }),
         Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
+use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
@@ -118,6 +119,11 @@ impl Driver {
             }
             Output::SendVersions { to, want, slots, more: has_more } => {
                 self.send_versions(&to, want, slots, has_more, more);
+            }
+            Output::Dial { peer } => {
+                if self.dials.try_send(peer).is_err() {
+                    self.handle(Input::DialFailed { peer, why: DialFailure::Unreachable }, more);
+                }
             }
             Output::Disconnect { peer, code, message } => self.close_link(&peer, code, &message),
             Output::Close { peer } => self.links.drop_silently(&peer),
