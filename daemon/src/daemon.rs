@@ -123,7 +123,7 @@ impl Daemon {
         let driver = DriverHandle::new(sender);
         let reader = store.reader();
         let losses = driver.clone();
-        let catalogue = Catalogue::new(Arc::clone(&reader), move |slot| losses.report_lost(slot.into()));
+        let catalogue = Catalogue::new(Arc::clone(&reader), move |slot| losses.report_lost(slot));
         let admitted = AdmittedKeys::default();
         let (members_changed, members) = watch::channel(0);
         let verifier = Verifier::start(driver.clone()).map_err(|error| StartError::System(error.to_string()))?;

@@ -10,11 +10,12 @@ mod cursors;
 mod invites;
 mod links;
 mod performing;
+mod refusals;
 mod restoring;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
@@ -73,6 +74,7 @@ pub(crate) struct Driver {
     members_changed: tokio::sync::watch::Sender<u64>,
     /// Why the store takes no writes now.
     read_only: Option<String>,
+    refusals: refusals::Refusals,
     seed: u64,
 }
 
@@ -110,6 +112,7 @@ impl Driver {
             ticks: 0,
             members_changed,
             read_only: None,
+            refusals: refusals::Refusals::default(),
             seed,
         };
         driver.restore()?;
@@ -223,6 +226,7 @@ impl Driver {
     }
 
     fn tick(&mut self, outputs: &mut Vec<Output>) {
+        self.refusals.log_when_due(Instant::now());
         if self.invites.expire(clock::now_ms()) {
             self.refresh_members();
         }
@@ -248,6 +252,7 @@ impl Driver {
 
     fn stop(mut self, done: oneshot::Sender<()>) {
         self.links.close_all("this node is shutting down");
+        self.refusals.log();
         if let Err(error) = self.store.sync() {
             tracing::error!(%error, "the last seconds of relayed versions are not on stable storage");
         }
