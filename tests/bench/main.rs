@@ -11,9 +11,15 @@ use clap::{Parser, ValueEnum};
 mod figure;
 mod import;
 mod latency;
+mod population;
 mod publisher;
+mod sync;
 
 use figure::Figure;
+
+/// Counts what is on the heap, for the cases that tell it.
+#[global_allocator]
+static HEAP: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 /// Why a case could not be measured.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -38,6 +44,8 @@ enum Case {
     Latency,
     /// From a spreadsheet to acknowledged records on one node.
     Import,
+    /// What two nodes say to each other to find out what one of them lacks.
+    Sync,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +64,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let figures: Vec<Figure> = match arguments.case {
         Case::Latency => latency::run(count)?,
         Case::Import => import::run(count)?,
+        Case::Sync => sync::run(count)?,
     };
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {
