@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 mod figure;
+mod idle;
 mod import;
+mod initial;
 mod latency;
 mod population;
 mod publisher;
@@ -33,6 +35,9 @@ struct Arguments {
     /// Publishes or records instead of the case's own number, for a quick look.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
+    /// How often `initial` kills the receiver of a second sync.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    kills: u32,
     /// Also write the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -46,6 +51,10 @@ enum Case {
     Import,
     /// What two nodes say to each other to find out what one of them lacks.
     Sync,
+    /// An empty node gets everything from another one.
+    Initial,
+    /// Many nodes while nothing happens.
+    Idle,
 }
 
 fn main() -> ExitCode {
@@ -64,7 +73,9 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let figures: Vec<Figure> = match arguments.case {
         Case::Latency => latency::run(count)?,
         Case::Import => import::run(count)?,
+        Case::Idle => idle::run(count)?,
         Case::Sync => sync::run(count)?,
+        Case::Initial => initial::run(count, arguments.kills)?,
     };
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {

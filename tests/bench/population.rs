@@ -3,6 +3,7 @@
 //! In: how many organisations and records. Out: signed versions that every node of the network accepts.
 //! Always: the same numbers give the same keys, ids and texts; every signature is a real one.
 
+use std::collections::HashMap;
 use std::thread;
 
 use ed25519_dalek::{Signer, SigningKey};
@@ -80,6 +81,12 @@ impl Population {
 
     fn network(&self) -> NetworkId {
         self.charter.network
+    }
+
+    /// Keys with which the organisations sign their records.
+    pub(crate) fn devices(&self) -> Result<HashMap<OrgId, PublicKey>, Failure> {
+        let device = |organisation: &Organisation| Ok((organisation.id, public(&organisation.device)?));
+        self.organisations.iter().map(device).collect()
     }
 
     /// Card and acceptance of one organisation.

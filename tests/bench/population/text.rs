@@ -1,5 +1,5 @@
-//! Texts of measured services: about 1 KB each, put together from words at random, so that they compress like texts that
-//! people wrote and not like one text repeated.
+//! Texts of measured services: about 1 KB each, put together from words at random, with names, numbers and references that differ
+//! everywhere, so that they compress about as texts of real directories do and not like one text repeated.
 
 use fingerpost_proto::time::UnixMillis;
 use fingerpost_proto::v1;
@@ -119,6 +119,12 @@ const NAME: [&str; 12] = [
     "Welcome desk",
 ];
 
+const SYLLABLES: [&str; 40] = [
+    "bar", "ben", "bly", "cor", "dal", "den", "dun", "el", "fen", "gar", "hal", "har", "is", "jor", "kel", "lan",
+    "ley", "lin", "mar", "mel", "mor", "nor", "ola", "pen", "pra", "quil", "ran", "ros", "sam", "sel", "tam", "thor",
+    "ul", "ver", "wen", "wick", "yar", "zel", "by", "ton",
+];
+
 /// Numbers that a subject fixes.
 struct Dice {
     seed: usize,
@@ -137,6 +143,16 @@ impl Dice {
         (high * 256 + low) % end
     }
 
+    /// A name that nobody has.
+    fn name(&mut self) -> String {
+        let mut name = String::new();
+        for _ in 0..2 + self.below(2) {
+            name.push_str(self.pick(&SYLLABLES));
+        }
+        let rest = name.split_off(1);
+        name.to_uppercase() + &rest
+    }
+
     fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len())]
     }
@@ -147,9 +163,14 @@ pub(super) fn service(subject: Subject, local_id: String, modified_ms: UnixMilli
     let seed = (subject.organisation << 32) ^ (subject.record << 8) ^ subject.edition as usize;
     let mut dice = Dice { seed, round: 0, left: Vec::new() };
     let mut description = String::new();
-    for _ in 0..6 + dice.below(3) {
+    for _ in 0..4 + dice.below(3) {
         let (who, does, what, when) = (dice.pick(&WHO), dice.pick(&DO), dice.pick(&WHAT), dice.pick(&WHEN));
-        description.push_str(&format!("{who} {does} {what} {when}. {} ", dice.pick(&NOTE)));
+        let (person, place, road) = (dice.name(), dice.name(), dice.name());
+        let number = dice.below(200);
+        description.push_str(&format!(
+            "{who} {does} {what} {when}; ask for {person} at {place} House, {number} {road} Road. {} ",
+            dice.pick(&NOTE)
+        ));
     }
     let domain = format!("organisation{}.example", subject.organisation);
     let (open, close) = (8 + dice.below(4), 12 + dice.below(8));
@@ -159,6 +180,8 @@ pub(super) fn service(subject: Subject, local_id: String, modified_ms: UnixMilli
         role: v1::Role::Owner.into(),
         name: format!("{} {}", dice.pick(&NAME), subject.record),
         description,
+        organisation: bytes("organisation", subject.organisation)[..16].to_vec(),
+        locations: vec![v1::ServiceLocation { location: bytes("location", seed)[..16].to_vec(), ..Default::default() }],
         status: v1::ServiceStatus::Active.into(),
         url: format!("https://{domain}/{local_id}"),
         email: format!("desk{}@{domain}", dice.below(1_000)),
