@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 mod figure;
 mod idle;
 mod import;
+mod index;
 mod initial;
 mod latency;
 mod population;
@@ -18,10 +19,6 @@ mod publisher;
 mod sync;
 
 use figure::Figure;
-
-/// Counts what is on the heap, for the cases that tell it.
-#[global_allocator]
-static HEAP: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 /// Why a case could not be measured.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -55,6 +52,8 @@ enum Case {
     Initial,
     /// Many nodes while nothing happens.
     Idle,
+    /// Memory and time of the index of a set.
+    Index,
 }
 
 fn main() -> ExitCode {
@@ -76,6 +75,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         Case::Idle => idle::run(count)?,
         Case::Sync => sync::run(count)?,
         Case::Initial => initial::run(count, arguments.kills)?,
+        Case::Index => index::run(count)?,
     };
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {

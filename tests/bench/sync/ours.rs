@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use fingerpost_proto::compression::decompress;
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::Audience;
+use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::node::{Input, Node, Operation, Outcome, Output, Peer, versions_frames};
 use fingerpost_proto::set::Slot;
@@ -23,6 +25,8 @@ use crate::Failure;
 
 /// Envelopes handed in at once.
 const PUBLISHED_AT_ONCE: usize = 256;
+/// An answer to one request is cut off after so many bytes, as the daemon's driver does.
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Seconds that a link is followed after it came to rest, for whatever the nodes say to each other a little later.
 const SECONDS_AFTER: u64 = 5;
 /// Seconds within which a node compares sets with somebody, whatever happened.
@@ -295,10 +299,20 @@ impl Pair {
                 }
             }
             Output::Send { frame, .. } => self.send(which, frame)?,
-            Output::SendVersions { want, slots, .. } => {
+            Output::SendVersions { want, slots, mut more, .. } => {
                 let versions = &self.sides[which].versions;
-                let envelopes: Vec<Vec<u8>> = slots.iter().filter_map(|slot| versions.get(slot)).cloned().collect();
-                let (frames, time) = timed(|| versions_frames(want, envelopes));
+                let mut envelopes = Vec::with_capacity(slots.len());
+                let mut bytes = 0;
+                for slot in &slots {
+                    if bytes >= ANSWER_BYTES_MAX {
+                        more = true;
+                        break;
+                    }
+                    let envelope = versions.get(slot).ok_or("a version is asked for that is not there")?.clone();
+                    bytes += envelope.len();
+                    envelopes.push(envelope);
+                }
+                let (frames, time) = timed(|| versions_frames(want, envelopes, more));
                 self.sides[which].everything += time;
                 frames.into_iter().try_for_each(|frame| self.send(which, frame))?;
             }
@@ -311,24 +325,31 @@ impl Pair {
 
     fn send(&mut self, from: usize, frame: Vec<u8>) -> Result<(), Failure> {
         let bytes = frame.len() as u64;
-        let mut is_versions = false;
-        match v1::Frame::decode(frame.as_slice())?.content {
-            Some(Content::Hello(_) | Content::Ping(_) | Content::Pong(_)) => {}
-            Some(Content::Versions(versions)) => {
-                is_versions = true;
-                let versions: u64 = versions.envelopes.iter().map(|envelope| envelope.len() as u64).sum();
-                self.costs.version_bytes[from] += versions;
-                self.costs.bookkeeping_bytes[from] += bytes - versions;
-                self.costs.frames += 1;
+        let (version_bytes, is_versions) = match v1::Frame::decode(frame.as_slice())?.content {
+            // Greetings, and what is said on every link whether sets differ or not.
+            Some(Content::Hello(_) | Content::Ping(_) | Content::Pong(_)) => (bytes, false),
+            Some(Content::Versions(versions)) => (envelope_bytes(&versions), true),
+            Some(Content::Compressed(compressed)) => {
+                let v1::Compressed { dictionary, payload_bytes, data } = compressed;
+                let payload = decompress(dictionary, payload_bytes as usize, &data, FRAME_BYTES_MAX)?;
+                // All but the envelopes is counted as if it had not been compressed.
+                let around = payload.len() as u64 - envelope_bytes(&v1::Versions::decode(payload.as_slice())?);
+                (bytes.saturating_sub(around), true)
             }
-            _ => {
-                self.costs.bookkeeping_bytes[from] += bytes;
-                self.costs.frames += 1;
-            }
+            _ => (0, false),
+        };
+        if is_versions {
+            self.costs.version_bytes[from] += version_bytes;
         }
+        self.costs.bookkeeping_bytes[from] += bytes - version_bytes;
+        self.costs.frames += u64::from(is_versions || version_bytes == 0);
         self.flights.push_back(Flight { at: self.at + 1, to: 1 - from, frame, is_versions });
         Ok(())
     }
+}
+
+fn envelope_bytes(versions: &v1::Versions) -> u64 {
+    versions.envelopes.iter().map(|envelope| envelope.len() as u64).sum()
 }
 
 fn restored(charter: &Charter, versions: &Versions, seed: u64) -> Result<Node, Failure> {
