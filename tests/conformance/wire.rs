@@ -3,12 +3,13 @@
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId, Vid};
 use fingerpost_proto::key::{Domain, KeyError, PublicKey};
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::node::{Reject, read_frame, write_frame};
+use fingerpost_proto::node::{Reject, read_compressed, read_frame, write_frame};
 use fingerpost_proto::set::{Entry, Index, SetKey};
 use fingerpost_proto::sync::{Pair, Range, RangeContent, RangeError, answer, read_ranges, write_ranges};
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::SignedVersion;
+use prost::Message;
 use serde_json::{Value, json};
 
 use crate::vector::{bytes, bytes_of, fixed, hex, list, number, text};
@@ -216,6 +217,7 @@ pub(crate) fn frame(case: &Value) {
         } }),
         Content::Compressed(frame) => json!({ "compressed": {
             "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data),
+            "payload": hex(read_compressed(frame).unwrap().encode_to_vec()),
         } }),
         Content::Prune(_) => json!({ "prune": {} }),
         Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),

@@ -1,5 +1,6 @@
 //! Vectors of frames: `spec/06-link.md`, sections 2 to 6.
 
+use fingerpost_proto::compression::{DICTIONARY, compress};
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
@@ -45,6 +46,18 @@ fn hello(city: &City) -> v1::Hello {
     }
 }
 
+/// Three services, as one message.
+fn many_versions(city: &City) -> v1::Versions {
+    let service = |n: u8| city.forum.service(city.network, &format!("s{n}"), "Drop-in", Hlc::new(NOW, 0));
+    let envelopes = (0..3).map(|n| service(n).envelope().to_vec()).collect();
+    v1::Versions { envelopes, want: 9, last: true, more: false }
+}
+
+fn compressed(payload: &[u8]) -> v1::Compressed {
+    let data = compress(payload).expect("headers of one organisation are alike");
+    v1::Compressed { dictionary: DICTIONARY, payload_bytes: payload.len() as u32, data }
+}
+
 fn valid() -> Vec<Value> {
     let city = City::new();
     let frame = |name: &str, why: &str, content: Content, says: Value| {
@@ -59,6 +72,8 @@ fn valid() -> Vec<Value> {
     let version = city.forum.service(city.network, "drop-in", "Drop-in", Hlc::new(NOW, 0));
     let pair = write_pairs(&[(SetKey([1; 16]), Vid([2; 16]))]);
     let keys = write_keys([&SetKey([1; 16]), &SetKey([1, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
+    let payload = many_versions(&city).encode_to_vec();
+    let compressed = compressed(&payload);
     let hints = [vec![1; 8], vec![2], vec![2; 8], vec![9; 8], vec![3; 8], vec![8; 8]].concat();
     vec![
         frame(
@@ -200,6 +215,12 @@ fn valid() -> Vec<Value> {
             Content::Progress(v1::Progress { audience: 0, sequence: 302, consumed: 12, level: true }),
             json!({ "progress": { "audience": 0, "sequence": 302, "consumed": 12, "level": true } }),
         ),
+        frame(
+            "compressed",
+            "versions, compressed with the dictionary",
+            Content::Compressed(compressed.clone()),
+            json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "payload": hex(&payload) } }),
+        ),
         frame("prune", "announce instead of pushing", Content::Prune(v1::Prune {}), json!({ "prune": {} })),
         frame(
             "ping",
@@ -246,6 +267,7 @@ fn invalid() -> Vec<Value> {
         let key = |n: u32| SetKey(std::array::from_fn(|i| if i < 4 { n.to_be_bytes()[i] } else { 1 }));
         (0..count).map(|n| (key(n), Vid([0; 16]))).collect()
     };
+    let squeezed = compressed(&many_versions(&city).encode_to_vec());
     let empty = v1::Frame { content: None }.encode_to_vec();
     vec![
         breaks("too-large", "262,145 bytes", true, vec![0; FRAME_BYTES_MAX + 1], "BREACH", "frame-too-large"),
@@ -347,6 +369,30 @@ fn invalid() -> Vec<Value> {
             "a group of one hint that is cut",
             Content::Arrivals(v1::Arrivals { want: 1, hints: vec![1; 20], ..Default::default() }),
             "hints",
+        ),
+        breach(
+            "compressed-too-large",
+            "more bytes are stated than a frame may have",
+            Content::Compressed(v1::Compressed { payload_bytes: FRAME_BYTES_MAX as u32 + 1, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-other-size",
+            "one byte less is stated than comes out",
+            Content::Compressed(v1::Compressed { payload_bytes: squeezed.payload_bytes - 1, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-dictionary",
+            "dictionary 2",
+            Content::Compressed(v1::Compressed { dictionary: 2, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-trailing",
+            "a byte after the zstd frame",
+            Content::Compressed(v1::Compressed { data: [squeezed.data.as_slice(), &[0]].concat(), ..squeezed.clone() }),
+            "compressed",
         ),
         breach("reconcile-audience", "audience 2", reconcile(&|frame| frame.audience = 2), "audience"),
         breach("reconcile-round-16", "round 16", reconcile(&|frame| frame.round = 16), "rounds"),

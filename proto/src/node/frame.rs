@@ -4,6 +4,7 @@
 
 use prost::Message;
 
+use crate::compression::{self, CompressionError};
 use crate::limits::{FRAME_BYTES_MAX, VERSIONS_FRAME_BYTES_MAX, VERSIONS_PER_FRAME_MAX};
 use crate::v1;
 use crate::v1::frame::Content;
@@ -70,6 +71,9 @@ pub enum Breach {
         /// Bytes found.
         found: usize,
     },
+    /// A compressed frame that breaks its rules.
+    #[error("compressed: {0}")]
+    Compressed(#[from] CompressionError),
     /// More to compare than any set of honest nodes asks for.
     #[error("the budget for comparing sets is used up; this frame asks for {found} more ranges")]
     Budget {
@@ -108,6 +112,25 @@ pub fn write_frame(content: Content) -> Vec<u8> {
     v1::Frame { content: Some(content) }.encode_to_vec()
 }
 
+/// Writes a frame of versions, compressed where that pays.
+fn write_versions(versions: v1::Versions) -> Vec<u8> {
+    let payload = versions.encode_to_vec();
+    match compression::compress(&payload) {
+        Some(data) => {
+            let (dictionary, payload_bytes) = (compression::DICTIONARY, payload.len() as u32);
+            write_frame(Content::Compressed(v1::Compressed { dictionary, payload_bytes, data }))
+        }
+        None => write_frame(Content::Versions(versions)),
+    }
+}
+
+/// Reads what was compressed. Errors: [`Breach`].
+pub fn read_compressed(frame: &v1::Compressed) -> Result<v1::Versions, Breach> {
+    let payload_bytes = frame.payload_bytes as usize;
+    let payload = compression::decompress(frame.dictionary, payload_bytes, &frame.data, FRAME_BYTES_MAX)?;
+    v1::Versions::decode(payload.as_slice()).map_err(|error| Breach::Unreadable { reason: error.to_string() })
+}
+
 /// Cuts envelopes into `Versions` frames, each within the limits. The last one says so, and whether there is `more`; there
 /// is always one.
 pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
@@ -119,13 +142,13 @@ pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>, 
             bytes + envelope.len() > VERSIONS_FRAME_BYTES_MAX || batch.envelopes.len() >= VERSIONS_PER_FRAME_MAX;
         if is_full && !batch.envelopes.is_empty() {
             let full = std::mem::replace(&mut batch, v1::Versions { want, ..Default::default() });
-            frames.push(write_frame(Content::Versions(full)));
+            frames.push(write_versions(full));
             bytes = 0;
         }
         bytes += envelope.len();
         batch.envelopes.push(envelope);
     }
     (batch.last, batch.more) = (true, more);
-    frames.push(write_frame(Content::Versions(batch)));
+    frames.push(write_versions(batch));
     frames
 }

@@ -3,7 +3,7 @@
 //! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 and 4.
 
 use super::catching_up::TakenVersions;
-use super::frame::{Breach, read_frame, write_frame};
+use super::frame::{Breach, read_compressed, read_frame, write_frame};
 use super::link::Link;
 use super::output::{Notice, Output};
 use super::reconciling::lower_bound;
@@ -164,7 +164,11 @@ impl Node {
                 keys.truncate(FETCH_KEYS_MAX);
                 self.send_keys(peer, fetch.want, audience, keys, has_more, outputs);
             }
-            Content::Compressed(_) | Content::Prune(_) | Content::Neighbours(_) => {}
+            Content::Compressed(frame) => {
+                let versions = read_compressed(&frame)?;
+                return self.on_content(now, peer, Content::Versions(versions), outputs);
+            }
+            Content::Prune(_) | Content::Neighbours(_) => {}
             Content::Ping(ping) => {
                 let pong = Content::Pong(v1::Ping { nonce: ping.nonce, clock_ms: now });
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });

@@ -80,7 +80,6 @@ impl Index {
             && children.len() < 2
         {
             self.root = children.pop().unwrap_or_default();
-            self.root.lower = SetKey::default();
         }
         Some(entry)
     }

@@ -147,3 +147,15 @@ fn a_restored_version_lapses_unless_it_had_before() {
     world.nodes[0] = restored;
     assert_eq!(tick_at(&mut world, NOW + 5 * HOUR_MS), "L");
 }
+
+#[test]
+fn a_card_has_no_deadline_however_old_it_is_when_it_comes() {
+    let mut world = World::new(1);
+    let welcome: Vec<SignedVersion> = world.stores[0].values().map(|(version, _)| version.clone()).collect();
+    world.nodes[0] = Node::new(world.charter.clone(), 0);
+    assert_eq!(tick_at(&mut world, NOW + 500 * DAY_MS), "");
+    let count = welcome.len();
+    world.publish(0, welcome);
+    assert_eq!(tick_at(&mut world, NOW + 500 * DAY_MS + 1), "");
+    assert_eq!(world.nodes[0].set(Audience::Public).len(), count);
+}

@@ -1,7 +1,7 @@
 //! The tree below the index: leaves, and forks that know the lower key and the summary of each child.
 //!
-//! Always: all keys of a child are at or above its lower key and below the next child's; its summary is the sum over its
-//! entries; every leaf is equally deep. Nothing but the root and the last of its level is less than half full.
+//! Always: all keys of a child are at or above its lower key and below the next child's; the first child's lower key is the
+//! parent's, and the root's is the least there is; a summary is the sum over all entries; every leaf is equally deep. Nothing but the root and the last of its level is less than half full.
 
 use super::super::entry::Entry;
 use super::super::key::SetKey;
@@ -45,7 +45,6 @@ impl Child {
     ///
     /// The child may be too full afterwards: [`Child::cut`].
     pub(super) fn insert(&mut self, key: &SetKey, entry: Entry, is_last: bool) -> Change {
-        self.lower = self.lower.min(*key);
         let change = match &mut self.subtree {
             Subtree::Leaf(leaf) => insert_into_leaf(leaf, key, entry),
             Subtree::Fork(children) => {

@@ -70,6 +70,7 @@ fn check(child: &Child, upper: Option<&SetKey>, is_root: bool, is_last: bool) ->
                 depths.insert(check(part, children.get(at + 1).map(|next| &next.lower).or(upper), false, is_last));
             }
             assert_eq!(sum, child.summary);
+            assert_eq!(children[0].lower, child.lower);
             assert_eq!(depths.len(), 1, "every leaf is equally deep");
             1 + depths.first().expect("not empty")
         }
@@ -78,6 +79,7 @@ fn check(child: &Child, upper: Option<&SetKey>, is_root: bool, is_last: bool) ->
 
 fn assert_agree(index: &Index, model: &Model) {
     check(&index.root, None, true, true);
+    assert_eq!(index.root.lower, SetKey::default());
     assert_eq!(index.total(), sum_of(model));
     assert_eq!((index.len(), index.is_empty()), (model.len(), model.is_empty()));
     assert!(index.range(&SetKey::default(), None).eq(model.iter().map(|(key, entry)| (*key, *entry))));
