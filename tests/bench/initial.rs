@@ -56,10 +56,12 @@ pub(crate) fn run(count: Option<usize>, kills: u32) -> Result<Vec<Figure>, Failu
     let node_keys = [holder_key.public(), asker_key.public()];
     let population = Population::new(FOUNDERS_MAX, &node_keys, now - 1_000 * HOUR_MS)?;
     let spread = |number: usize| now - (1 + number as u64 % 900) * HOUR_MS;
+    eprintln!("signing {records} records");
     let mut versions = population.services(records, spread)?;
     versions.extend(population.entries()?);
     versions.sort_by_cached_key(|version| Slot::of(version.header()));
 
+    eprintln!("measuring the roofline");
     let wire_least = wire_least(&versions)?;
     let envelopes: Vec<Vec<u8>> = versions
         .iter()
@@ -72,13 +74,15 @@ pub(crate) fn run(count: Option<usize>, kills: u32) -> Result<Vec<Figure>, Failu
         roofline::run(&folder.path().join("store"), &envelopes, |version| devices.get(&version.header().org).copied())?
     };
     drop(envelopes);
+    eprintln!("roofline: {roofline:.0} records/s; filling the holder's store");
     homes::enter(&runtime, &mut holder, &population, 0)?;
     homes::fill(holder.home(), versions.iter())?;
     drop(versions);
     homes::enter(&runtime, &mut asker, &population, 1)?;
     let start = Instant::now();
-    holder.launch()?;
+    homes::start(&mut holder)?;
     let restored = start.elapsed();
+    eprintln!("the holder started in {restored:.1?}; syncing");
     let wanted = homes::state(&runtime, &holder)?;
     if (wanted.1 as usize) < records {
         return Err(format!("the holder has {} of {records} records", wanted.1).into());
@@ -87,7 +91,7 @@ pub(crate) fn run(count: Option<usize>, kills: u32) -> Result<Vec<Figure>, Failu
     let (up_before, down_before) = proxy.bytes();
     let holder_process = holder.process_id().ok_or("the holder does not run")?;
     let holder_time = process::processor_time(holder_process)?;
-    asker.launch()?;
+    homes::start(&mut asker)?;
     let ended = wait_until_equal(&runtime, &asker, &wanted)?;
     let start = proxy.first_connection().ok_or("the asker never dialled")?;
     let seconds = ended.saturating_duration_since(start).as_secs_f64();
@@ -170,10 +174,11 @@ fn killed(
     asker.kill_nine();
     std::fs::remove_dir_all(asker.home().join("store"))?;
     homes::enter(runtime, asker, population, 1)?;
+    eprintln!("syncing again with {kills} kills");
     let start = Instant::now();
     let mut reached = Vec::new();
     for kill in 0..kills {
-        asker.launch()?;
+        homes::start(asker)?;
         // On average so long that the kills spread over the whole sync.
         let random = bytes("kill", kill as usize);
         let share = f64::from(u16::from_le_bytes([random[0], random[1]])) / f64::from(u16::MAX);
@@ -181,7 +186,7 @@ fn killed(
         reached.push(homes::state(runtime, asker)?.1);
         asker.kill_nine();
     }
-    asker.launch()?;
+    homes::start(asker)?;
     wait_until_equal(runtime, asker, wanted)?;
     eprintln!("versions at each kill: {reached:?}");
     Ok(figure(format!("time until equal with {kills} kills -9 of the asker"), "s", start.elapsed().as_secs_f64()))

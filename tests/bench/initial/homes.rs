@@ -1,6 +1,7 @@
 //! Homes of the two daemons: one with everything in its store, one with its organisation's entry alone.
 
 use std::path::Path;
+use std::time::Duration;
 
 use fingerpost_cli::client::{Admin, NodeClient};
 use fingerpost_daemon::store::{DiskOptions, Durability, Operation, SledStore, Store};
@@ -17,6 +18,15 @@ use crate::population::Population;
 
 /// Versions written to a store at once.
 const WRITTEN_AT_ONCE: usize = 4_096;
+
+/// Reading a million records back takes a node longer than a test waits for one.
+const START_WAIT: Duration = Duration::from_secs(600);
+
+/// Starts a node and waits until it answers.
+pub(super) fn start(node: &mut Node) -> Result<(), Failure> {
+    node.spawn()?;
+    Ok(node.wait_until_answering(START_WAIT)?)
+}
 
 /// A home whose node listens for links.
 pub(super) fn holder() -> Result<(Node, NodeKey), Failure> {
@@ -41,7 +51,7 @@ pub(super) fn enter(
     population: &Population,
     organisation: usize,
 ) -> Result<(), Failure> {
-    node.launch()?;
+    start(node)?;
     let entry = population.entry(organisation)?;
     let request = v1::CreateNetworkRequest {
         charter: population.charter_bytes.clone(),
