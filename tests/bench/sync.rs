@@ -164,19 +164,25 @@ fn rows(set: &Changes, by_cursor: &Costs, without: &Costs, peers: &[(&str, Costs
         ("without cursor", without, promise.bytes, promise.round_trips),
     ];
     for (way, costs, bytes_most, round_trips_most) in ways {
-        let mut row = |measure: &str, unit, of: &dyn Fn(&Costs) -> f64, most: Option<f64>| {
-            let figure = Figure::new(CASE, format!("{}, {way}: {measure}", set.name), unit, of(costs));
+        let mut row = |measure: &str, unit, of: &dyn Fn(&Costs) -> Option<f64>, most: Option<f64>| {
+            let measure = format!("{}, {way}: {measure}", set.name);
+            let figure = Figure::new(CASE, measure, unit, of(costs).unwrap_or_default());
             let figure = most.map_or(figure.clone(), |most| figure.at_most(most));
-            figures.push(peers.iter().fold(figure, |figure, (name, costs)| figure.beside(name, of(costs))));
+            let with = |figure: Figure, (name, costs): &(&str, Costs)| match of(costs) {
+                Some(value) => figure.beside(name, value),
+                None => figure,
+            };
+            figures.push(peers.iter().fold(figure, with));
         };
-        row("bookkeeping", "B", &Costs::bookkeeping_total, bytes_most);
-        row("bookkeeping, asker to holder", "B", &|costs| costs.bookkeeping_bytes[ASKER] as f64, None);
-        row("bookkeeping, holder to asker", "B", &|costs| costs.bookkeeping_bytes[HOLDER] as f64, None);
-        row("round trips", "RTT", &|costs| costs.round_trips, round_trips_most);
-        row("messages", "messages", &|costs| costs.frames as f64, None);
-        row("processor time of bookkeeping, asker", "ms", &|costs| millis(costs.bookkeeping[ASKER]), None);
-        row("processor time of bookkeeping, holder", "ms", &|costs| millis(costs.bookkeeping[HOLDER]), None);
-        row("greatest heap above the sets", "KiB", &|costs| costs.heap_bytes as f64 / 1_024.0, None);
+        row("bookkeeping", "B", &|costs| Some(costs.bookkeeping_total()), bytes_most);
+        row("bookkeeping, asker to holder", "B", &|costs| Some(costs.bookkeeping_bytes[ASKER] as f64), None);
+        row("bookkeeping, holder to asker", "B", &|costs| Some(costs.bookkeeping_bytes[HOLDER] as f64), None);
+        row("round trips until known", "RTT", &|costs| Some(costs.round_trips_to_know), None);
+        row("round trips until there", "RTT", &|costs| costs.round_trips_to_have, round_trips_most);
+        row("messages", "messages", &|costs| Some(costs.frames as f64), None);
+        row("processor time of bookkeeping, asker", "ms", &|costs| Some(millis(costs.bookkeeping[ASKER])), None);
+        row("processor time of bookkeeping, holder", "ms", &|costs| Some(millis(costs.bookkeeping[HOLDER])), None);
+        row("greatest heap above the sets", "KiB", &|costs| Some(costs.heap_bytes as f64 / 1_024.0), None);
         let all = |measure: &str, of: &dyn Fn(&Costs) -> f64, unit| {
             Figure::new(CASE, format!("{}, {way}: {measure}", set.name), unit, of(costs))
         };
@@ -203,7 +209,7 @@ fn initial(pair: &mut Pair, iroh: Costs) -> Result<Vec<Figure>, Failure> {
     };
     Ok(vec![
         row("bookkeeping", "B", &Costs::bookkeeping_total),
-        row("round trips", "RTT", &|costs| costs.round_trips),
+        row("round trips", "RTT", &|costs| costs.round_trips_to_have.unwrap_or(costs.round_trips_to_know)),
         row("messages", "messages", &|costs| costs.frames as f64),
         row("processor time of bookkeeping, asker", "ms", &|costs| millis(costs.bookkeeping[ASKER])),
         row("processor time of bookkeeping, holder", "ms", &|costs| millis(costs.bookkeeping[HOLDER])),

@@ -1,12 +1,14 @@
 //! The bare work: one process that reads the same envelopes, checks bodies and signatures on all cores, and writes them to
 //! a store of the same kind in commits of the same size. No node, no link, no feed.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fingerpost_daemon::store::{DiskOptions, Durability, Operation, SledStore, Store};
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::record;
 use fingerpost_proto::set::Slot;
@@ -25,24 +27,24 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 type Checked = Result<Vec<Operation>, String>;
 
-/// Envelopes per second. `key` gives the device key of a version's publisher.
+/// Versions per second. `devices` are the keys with which the organisations sign.
 pub(super) fn run(
     folder: &Path,
-    envelopes: &[Vec<u8>],
-    key: impl Fn(&SignedVersion) -> Option<PublicKey> + Sync,
+    versions: &[SignedVersion],
+    devices: &HashMap<OrgId, PublicKey>,
 ) -> Result<f64, Failure> {
     let (mut store, _) = SledStore::open(DiskOptions::new(folder))?;
     let start = Instant::now();
-    let parts = Mutex::new(envelopes.chunks(TAKEN_AT_ONCE));
+    let parts = Mutex::new(versions.chunks(TAKEN_AT_ONCE));
     thread::scope(|scope| -> Result<(), Failure> {
         let (sender, checked) = mpsc::sync_channel::<Checked>(WAITING_MAX);
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            let (sender, parts, key) = (sender.clone(), &parts, &key);
+            let (sender, parts) = (sender.clone(), &parts);
             scope.spawn(move || {
                 loop {
                     let part = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(part) = part else { return };
-                    if sender.send(part.iter().map(|envelope| check(envelope, key)).collect()).is_err() {
+                    if sender.send(part.iter().map(|version| check(version.envelope(), devices)).collect()).is_err() {
                         return;
                     }
                 }
@@ -64,15 +66,15 @@ pub(super) fn run(
         store.commit(batch, Durability::Now)?;
         Ok(())
     })?;
-    Ok(envelopes.len() as f64 / start.elapsed().as_secs_f64())
+    Ok(versions.len() as f64 / start.elapsed().as_secs_f64())
 }
 
-fn check(envelope: &[u8], key: &impl Fn(&SignedVersion) -> Option<PublicKey>) -> Result<Operation, String> {
+fn check(envelope: &[u8], devices: &HashMap<OrgId, PublicKey>) -> Result<Operation, String> {
     let version = SignedVersion::read(envelope.to_vec()).map_err(|error| error.to_string())?;
     let header = *version.header();
     record::check(&header, version.body()).map_err(|error| error.to_string())?;
-    let key = key(&version).ok_or("a publisher without a key")?;
-    version.check_signature(&key).map_err(|error| error.to_string())?;
+    let key = devices.get(&header.org).ok_or("a publisher without a key")?;
+    version.check_signature(key).map_err(|error| error.to_string())?;
     let (slot, vid) = (Slot::of(&header).into(), version.vid());
     Ok(Operation::Put { slot, kind: header.kind, vid, envelope: envelope.to_vec(), own: false })
 }

@@ -91,7 +91,8 @@ async fn sync<'a>(asker: &mut Replica<'a>, holder: &mut Replica<'a>) -> Result<C
         costs.everything[to] += thread_time().saturating_sub(before);
         from = to;
     }
-    costs.round_trips = costs.frames as f64 / 2.0;
+    costs.round_trips_to_know = costs.frames as f64 / 2.0;
+    costs.round_trips_to_have = Some(costs.round_trips_to_know);
     costs.bookkeeping = costs.everything;
     Ok(Costs { heap_bytes: heap.risen(), ..costs })
 }

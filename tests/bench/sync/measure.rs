@@ -19,8 +19,10 @@ pub(super) struct Costs {
     pub(super) version_bytes: [u64; 2],
     /// Messages, greetings excluded.
     pub(super) frames: u64,
-    /// From the first message after the greeting until the asker has everything.
-    pub(super) round_trips: f64,
+    /// From the first message after the greeting until the asker knows what it lacks.
+    pub(super) round_trips_to_know: f64,
+    /// Until it has it; `None` where nothing is sent.
+    pub(super) round_trips_to_have: Option<f64>,
     /// Processor time for finding out what differs.
     pub(super) bookkeeping: [Duration; 2],
     /// Processor time for everything: also reading, checking and entering versions, signatures included.

@@ -45,7 +45,7 @@ pub(super) fn reconcile(sets: [&NegentropyStorageVector; 2], changes: usize) -> 
         let (following, time) = timed(|| asker.reconcile_with_ids(&answer, &mut have, &mut need));
         costs.bookkeeping[ASKER] += time;
         costs.frames += 2;
-        costs.round_trips += 1.0;
+        costs.round_trips_to_know += 1.0;
         next = following?;
     }
     if need.len() != changes {

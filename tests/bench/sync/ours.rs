@@ -93,6 +93,8 @@ pub(super) struct Pair {
     at: u32,
     /// When the sets were equal.
     equal_at: Option<u32>,
+    /// When the asker was last told something, before that.
+    told_at: u32,
     costs: Costs,
     seed: u64,
 }
@@ -122,6 +124,7 @@ impl Pair {
             now,
             at: 0,
             equal_at: None,
+            told_at: 0,
             costs: Costs::default(),
             seed: 2,
         })
@@ -204,7 +207,9 @@ impl Pair {
         };
         let mut costs = self.end(heap);
         // The greeting takes the first half; what follows it is a question and its answer.
-        costs.round_trips = f64::from(equal_at.saturating_sub(1)) / 2.0;
+        let round_trips = |at: u32| f64::from(at.saturating_sub(1)) / 2.0;
+        costs.round_trips_to_know = round_trips(self.told_at);
+        costs.round_trips_to_have = Some(round_trips(equal_at));
         Ok(costs)
     }
 
@@ -232,7 +237,7 @@ impl Pair {
     }
 
     fn begin(&mut self) {
-        (self.costs, self.at, self.equal_at) = (Costs::default(), 0, None);
+        (self.costs, self.at, self.equal_at, self.told_at) = (Costs::default(), 0, None, 0);
         self.sides.iter_mut().for_each(|side| (side.bookkeeping, side.everything) = (Duration::ZERO, Duration::ZERO));
     }
 
@@ -260,6 +265,9 @@ impl Pair {
         self.note_equality();
         while let Some(Flight { at, to, frame, is_versions }) = self.flights.pop_front() {
             self.at = at;
+            if to == ASKER && !is_versions && self.equal_at.is_none() {
+                self.told_at = at;
+            }
             let peer = self.sides[1 - to].peer;
             self.handle(to, Input::Received { peer, frame }, !is_versions)?;
             self.note_equality();
