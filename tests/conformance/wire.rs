@@ -194,7 +194,7 @@ pub(crate) fn frame(case: &Value) {
             json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more, "route": versions.route.as_ref().map(route) } })
         }
         Content::Reconcile(frame) => json!({ "reconcile": {
-            "audience": frame.audience, "session": frame.session, "round": frame.round, "reply": frame.reply,
+            "audience": frame.audience, "session": frame.session, "round": frame.round,
             "lower": hex(&frame.lower), "ranges": hex(&frame.ranges),
         } }),
         Content::Offer(offer) => {

@@ -121,12 +121,11 @@ fn valid() -> Vec<Value> {
                 audience: 0,
                 session: 1,
                 round: 0,
-                reply: false,
                 lower: vec![],
                 ranges: [&[0x81][..], &[0xab; 16]].concat(),
             }),
             json!({
-                "reconcile": { "audience": 0, "session": 1, "round": 0, "reply": false, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
+                "reconcile": { "audience": 0, "session": 1, "round": 0, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
             }),
         ),
         frame(
@@ -136,12 +135,11 @@ fn valid() -> Vec<Value> {
                 audience: 1,
                 session: 1,
                 round: 1,
-                reply: true,
                 lower: vec![1, 2],
                 ranges: vec![0x80],
             }),
             json!({
-                "reconcile": { "audience": 1, "session": 1, "round": 1, "reply": true, "lower": "0102", "ranges": "80" },
+                "reconcile": { "audience": 1, "session": 1, "round": 1, "lower": "0102", "ranges": "80" },
             }),
         ),
         frame(
@@ -265,8 +263,7 @@ fn invalid() -> Vec<Value> {
         breaks(name, why, false, write_frame(Content::Hello(hello)), code, error)
     };
     let reconcile = |change: &dyn Fn(&mut v1::Reconcile)| {
-        let mut frame =
-            v1::Reconcile { audience: 0, session: 1, round: 0, reply: false, lower: vec![], ranges: vec![0x80] };
+        let mut frame = v1::Reconcile { audience: 0, session: 1, round: 0, lower: vec![], ranges: vec![0x80] };
         change(&mut frame);
         Content::Reconcile(frame)
     };

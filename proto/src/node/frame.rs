@@ -81,7 +81,7 @@ pub enum Breach {
         found: usize,
     },
     /// A session that does not end.
-    #[error("reconciliation in round {found}: requests have even rounds, replies odd ones, all below {max}")]
+    #[error("reconciliation in round {found}; rounds are below {max}")]
     Rounds {
         /// Round found.
         found: u32,

@@ -27,13 +27,13 @@ impl Node {
         outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
         let audience = audience(frame.audience)?;
-        // Requests have even rounds, replies odd ones.
-        if frame.round >= ROUNDS_MAX || (frame.round % 2 == 1) != frame.reply {
+        let is_reply = frame.round % 2 == 1;
+        if frame.round >= ROUNDS_MAX {
             return Err(Breach::Rounds { found: frame.round, max: ROUNDS_MAX });
         }
         let lower = lower_bound(&frame.lower)?;
-        let ranges = read_ranges(lower, &frame.ranges, frame.reply)?;
-        if frame.reply {
+        let ranges = read_ranges(lower, &frame.ranges, is_reply)?;
+        if is_reply {
             let session = self.links.get_mut(&peer).and_then(|link| link.session.as_mut());
             let Some(session) = session.filter(|session| session.id == frame.session && session.audience == audience)
             else {
@@ -42,10 +42,10 @@ impl Node {
             session.active_at = now;
             session.outstanding = session.outstanding.saturating_sub(1);
         }
-        if !self.shares(&peer, audience) && !frame.reply {
+        if !self.shares(&peer, audience) && !is_reply {
             // As if nothing of this audience were here.
             let nothing = vec![Range { upper: None, content: RangeContent::Skip }];
-            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &nothing);
+            let frame = reconcile(audience, frame.session, frame.round + 1, lower, &nothing);
             outputs.push(Output::Send { to: vec![peer], frame });
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Node {
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.want(audience, answer.wants);
-        if frame.reply {
+        if is_reply {
             if let Some(session) = &mut link.session {
                 session.found_difference |= answer.differs;
             }
@@ -84,7 +84,7 @@ impl Node {
             } else {
                 answer.ranges
             };
-            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &ranges);
+            let frame = reconcile(audience, frame.session, frame.round + 1, lower, &ranges);
             outputs.push(Output::Send { to: vec![peer], frame });
         }
         self.ask_for_more(now, peer, outputs);
@@ -112,7 +112,7 @@ impl Node {
             session.outstanding += requests.len() as u32;
             session.requests = found as u32;
             for (from, ranges) in requests {
-                let frame = reconcile(session.audience, session.id, round, false, from, &ranges);
+                let frame = reconcile(session.audience, session.id, round, from, &ranges);
                 outputs.push(Output::Send { to: vec![peer], frame });
             }
         }
@@ -167,16 +167,9 @@ pub(super) fn lower_bound(bytes: &[u8]) -> Result<SetKey, Breach> {
     Ok(SetKey(key))
 }
 
-pub(super) fn reconcile(
-    audience: Audience,
-    session: u64,
-    round: u32,
-    reply: bool,
-    lower: SetKey,
-    ranges: &[Range],
-) -> Vec<u8> {
+pub(super) fn reconcile(audience: Audience, session: u64, round: u32, lower: SetKey, ranges: &[Range]) -> Vec<u8> {
     let ranges = write_ranges(lower, ranges);
     let length = lower.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let (audience, lower) = (audience.number().into(), lower.0[..length].to_vec());
-    write_frame(Content::Reconcile(v1::Reconcile { audience, session, round, reply, lower, ranges }))
+    write_frame(Content::Reconcile(v1::Reconcile { audience, session, round, lower, ranges }))
 }

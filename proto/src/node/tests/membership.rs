@@ -115,14 +115,7 @@ fn members_records_go_only_to_nodes_of_known_members() {
             keys: crate::sync::write_keys([&key]),
             graft: false,
         }),
-        v1::frame::Content::Reconcile(v1::Reconcile {
-            audience: 1,
-            session: 1,
-            round: 0,
-            reply: false,
-            lower,
-            ranges: all,
-        }),
+        v1::frame::Content::Reconcile(v1::Reconcile { audience: 1, session: 1, round: 0, lower, ranges: all }),
     ] {
         sent.extend(node.handle(NOW, Input::Received { peer: unknown, frame: write_frame(content) }));
     }
