@@ -5,3 +5,5 @@ pub mod convert;
 pub mod crash;
 pub mod http;
 pub mod power;
+#[path = "../simulation/simulation.rs"]
+pub mod simulation;
