@@ -52,7 +52,7 @@ impl World {
                 }
             }
             rest = Vec::new();
-            if !operations.is_empty() {
+            if !operations.is_empty() || is_durable {
                 let is_committed = self.commit(number, operations, is_durable)?;
                 if !is_committed && self.machines[number].read_only.is_none() {
                     return self.fail(number);

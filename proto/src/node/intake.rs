@@ -357,6 +357,8 @@ impl Node {
 
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
     fn note_known(&mut self, source: Source, slot: Slot, known: Precedence, found: &Precedence, batch: &mut Batch) {
+        // What a peer brought may not be on stable storage yet: the answer to an admin waits for it.
+        batch.durable |= source == Source::Admin && known.vid == found.vid;
         let Source::Peer(peer) = source else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
@@ -501,7 +503,7 @@ impl Node {
 
     /// Persist first, then tell the peers.
     fn emit(&mut self, batch: Batch, outputs: &mut Vec<Output>) {
-        if !batch.operations.is_empty() {
+        if !batch.operations.is_empty() || batch.durable {
             outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
         }
         self.push_to_links(batch.accepted, outputs);
