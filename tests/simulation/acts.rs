@@ -219,7 +219,9 @@ impl World {
         self.history.line(self.now_us, Some(number), || {
             format!("is handed {count} versions: {}", super::driver::describe(&versions[0]))
         });
-        self.script.last = Some((self.machines[number].org, versions.clone()));
+        if versions[0].header().kind.is_content() {
+            self.script.last = Some((self.machines[number].org, versions.clone()));
+        }
         let envelopes = versions.iter().map(|version| version.envelope().to_vec()).collect();
         let machine = &mut self.machines[number];
         machine.next_ticket += 1;

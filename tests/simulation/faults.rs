@@ -233,6 +233,9 @@ impl World {
     }
 
     fn spoil_disk(&mut self, number: usize) {
+        if self.machines[number].store.disk != Disk::Good || self.machines[number].node.is_none() {
+            return;
+        }
         let is_dead = self.fault_random.percent(30);
         self.machines[number].store.disk = if is_dead { Disk::Dead } else { Disk::Full };
         if is_dead {

@@ -1,5 +1,7 @@
 //! What happened: a running hash over every event, counts, and on demand one readable line for each.
 
+use std::io::Write;
+
 /// How a history is recorded beyond its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
@@ -185,7 +187,10 @@ impl History {
         let line = format!("{:>14.6} {machine} {}", at_us as f64 / 1_000_000.0, text());
         match self.recording {
             Recording::None => {}
-            Recording::Print => println!("{line}"),
+            Recording::Print => {
+                // A reader who has seen enough closes the pipe.
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
             Recording::Last(count) => {
                 self.lines.push_back(line);
                 if self.lines.len() > count {
