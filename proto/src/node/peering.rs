@@ -405,7 +405,10 @@ impl Node {
     /// Tells peers that we hold what they sent: for them it has spread.
     pub(super) fn acknowledge(&self, acknowledged: &[(Peer, Slot, Vid)], outputs: &mut Vec<Output>) {
         let mut offers: std::collections::BTreeMap<(Peer, Audience), Vec<(SetKey, Vid)>> = Default::default();
-        for (peer, slot, vid) in acknowledged.iter().filter(|(peer, ..)| self.links.contains_key(peer)) {
+        // Whoever is no member may show us a members' version, but is not told that we hold it.
+        let is_told =
+            |(peer, slot, _): &&(Peer, Slot, Vid)| self.links.contains_key(peer) && self.shares(peer, slot.audience);
+        for (peer, slot, vid) in acknowledged.iter().filter(is_told) {
             offers.entry((*peer, slot.audience)).or_default().push((slot.key, *vid));
         }
         for ((peer, audience), pairs) in offers {

@@ -362,6 +362,41 @@ fn a_version_that_a_peer_brought_first_is_durable_before_an_admin_is_told_that_i
 }
 
 #[test]
+fn who_is_no_member_and_shows_a_members_version_is_not_told_that_it_is_here() {
+    let mut world = World::new(2);
+    let network = world.network();
+    let record = RecordId::derive(&world.orgs[0].id, Kind::SERVICE, Audience::Members, "a");
+    let body = v1::Service { local_id: "a".into(), name: "A".into(), ..Default::default() }.encode_to_vec();
+    let at = Hlc::new(NOW, 5);
+    let header = Header {
+        audience: Audience::Members,
+        kind: Kind::SERVICE,
+        network,
+        org: world.orgs[0].id,
+        record,
+        device: world.orgs[0].device.verifying_key().to_bytes(),
+        hlc: at,
+        prev: [0; 8],
+        lease_until: lease_until_max(at),
+    };
+    let signature = world.orgs[0].device.sign(&header.signing_bytes(&body)).to_bytes();
+    let version = SignedVersion::assemble(&header, &body, &signature).unwrap();
+    assert_eq!(names(&world.publish(0, vec![version.clone()])), ["published"]);
+    let greet = |world: &mut World, peer: Peer| {
+        let hello =
+            v1::Hello { level: 1, level_min: 1, network: network.0.to_vec(), clock_ms: NOW, ..Default::default() };
+        world.nodes[0].handle(NOW, Input::Connected { peer, outbound: false });
+        world.nodes[0].handle(NOW, Input::Received { peer, frame: write_frame(v1::frame::Content::Hello(hello)) });
+        let frame = versions_frames(0, [version.envelope().to_vec()]).swap_remove(0);
+        world.nodes[0].handle(NOW, Input::Received { peer, frame })
+    };
+    let is_sent = |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::Send { .. }));
+    let (stranger, member) = (public(&Org::new(99).node), world.peer(1));
+    assert!(!is_sent(greet(&mut world, stranger)));
+    assert!(is_sent(greet(&mut world, member)), "a member is told");
+}
+
+#[test]
 fn a_node_that_was_away_catches_up_with_edits_and_withdrawals() {
     let mut world = World::new(3);
     world.link(0, 1);
