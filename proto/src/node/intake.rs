@@ -148,7 +148,7 @@ impl Node {
         let mut results = Vec::with_capacity(versions.len());
         for version in versions {
             let outcome = match version {
-                Ok(version) => self.accept(source, version, &mut batch),
+                Ok(version) => self.accept(now, source, version, &mut batch),
                 Err(version) => {
                     let named = Some((version.header().org, version.header().record));
                     self.refuse(source, named, Reject::BadSignature, &mut batch, outputs)
@@ -372,7 +372,7 @@ impl Node {
     }
 
     /// A version whose signature holds: it wins its slot, or a newer one came in meanwhile.
-    fn accept(&mut self, source: Source, version: VerifiedVersion, batch: &mut Batch) -> Outcome {
+    fn accept(&mut self, now: UnixMillis, source: Source, version: VerifiedVersion, batch: &mut Batch) -> Outcome {
         let header = *version.header();
         let slot = Slot::of(&header);
         let known = self.known(&slot);
@@ -381,7 +381,11 @@ impl Node {
             self.note_known(source, slot, known, &precedence, batch);
             return if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded };
         }
-        // Membership may have ended while the signature was being checked.
+        // What it lost against may have been forgotten while the signature was being checked.
+        if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
+            return Outcome::Rejected(Reject::TooOld);
+        }
+        // Membership may have ended meanwhile, too.
         if self.trust.standing(&header.org) != Standing::Member {
             return Outcome::Rejected(Reject::NotAMember { org: header.org });
         }

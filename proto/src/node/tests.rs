@@ -420,6 +420,22 @@ fn a_node_that_was_away_catches_up_with_edits_and_withdrawals() {
 }
 
 #[test]
+fn a_version_that_grows_too_old_while_its_signature_is_checked_is_refused() {
+    for (later_ms, good) in [(0, true), (401 * DAY_MS + HOUR_MS, false)] {
+        let mut world = World::new(1);
+        let version = world.service(0, "a", "A", 0);
+        let device = public(&world.orgs[0].device);
+        let publish = Input::Published { ticket: 0, envelopes: vec![version.envelope().to_vec()] };
+        let outputs = world.nodes[0].handle(world.now, publish);
+        let [Output::Verify { ticket, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+        let verified = Input::verified(*ticket, vec![(version, device)]);
+        let outputs = world.nodes[0].handle(world.now + later_ms, verified);
+        let is_taken = outputs.iter().any(|output| matches!(output, Output::Persist { .. }));
+        assert_eq!(is_taken, good, "{later_ms} ms later");
+    }
+}
+
+#[test]
 fn nothing_withdrawn_returns_from_a_node_that_slept_for_years() {
     for days in [1, 399, 401, 800] {
         let mut world = World::new(2);
