@@ -359,8 +359,8 @@ fn members(view: &View<'_>) -> Vec<v1::MemberState> {
     let Some(node) = view.node else { return Vec::new() };
     let mut records: std::collections::HashMap<_, u64> = std::collections::HashMap::new();
     for audience in Audience::ALL {
-        for (key, _) in node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.0[0] == 1) {
-            let slot = fingerpost_proto::set::Slot { audience, key: *key };
+        for (key, _) in node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.is_content()) {
+            let slot = fingerpost_proto::set::Slot { audience, key };
             if let Some((org, _)) = node.winner(&slot) {
                 *records.entry(org).or_default() += 1;
             }

@@ -6,6 +6,7 @@
 //! Tested: `tests/cluster`, `tests/faults`.
 
 mod command;
+mod cursors;
 mod invites;
 mod links;
 mod performing;

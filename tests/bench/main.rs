@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 
 mod figure;
 mod import;
+mod index;
 mod latency;
 mod publisher;
 
@@ -38,6 +39,8 @@ enum Case {
     Latency,
     /// From a spreadsheet to acknowledged records on one node.
     Import,
+    /// Memory and time of the index of a set.
+    Index,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let figures: Vec<Figure> = match arguments.case {
         Case::Latency => latency::run(count)?,
         Case::Import => import::run(count)?,
+        Case::Index => index::run(count)?,
     };
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {

@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::network::charter::Charter;
-use fingerpost_proto::node::{Input, Node, Operation, Outcome, Output, Peer, read_frame};
+use fingerpost_proto::node::{Input, Node, Operation, Outcome, Output, Peer, read_compressed, read_frame};
 use fingerpost_proto::order::Precedence;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1::ByeCode;
@@ -117,7 +117,12 @@ pub(crate) fn relay(case: &Value) {
                     );
                 }
                 Output::Send { frame, .. } => {
-                    if let Ok(Content::Versions(versions)) = read_frame(&frame) {
+                    let versions = match read_frame(&frame) {
+                        Ok(Content::Versions(versions)) => Some(versions),
+                        Ok(Content::Compressed(frame)) => read_compressed(&frame).ok(),
+                        _ => None,
+                    };
+                    if let Some(versions) = versions {
                         is_sent |= versions.envelopes == [envelope.clone()];
                     }
                 }

@@ -5,5 +5,6 @@ pub mod convert;
 pub mod crash;
 pub mod http;
 pub mod power;
+pub mod samples;
 #[path = "../simulation/simulation.rs"]
 pub mod simulation;

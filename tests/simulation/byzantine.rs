@@ -10,6 +10,7 @@ use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{HEADER_BYTES, SignedVersion};
 use prost::Message;
 
+use super::invariants::{PRYING_WANT_MIN, read_versions};
 use super::network::Frame;
 use super::random::Random;
 use super::world::{Checked, World};
@@ -72,9 +73,43 @@ impl Byzantine {
             self.remembered.push(Rc::clone(frame));
         }
         let mangled = match content {
-            Content::Versions(versions) if self.habits.ignores && versions.want != 0 => return Vec::new(),
-            Content::Versions(versions) if self.habits.withholds => {
-                return if versions.want == 0 { Vec::new() } else { frames(versions_frames(versions.want, [])) };
+            content @ (Content::Versions(_) | Content::Compressed(_))
+                if self.habits.ignores || self.habits.withholds =>
+            {
+                let want = read_versions(content).unwrap_or_default().want;
+                return match want {
+                    0 if self.habits.ignores => vec![Rc::clone(frame)],
+                    0 => Vec::new(),
+                    _ if self.habits.ignores => Vec::new(),
+                    _ => frames(versions_frames(want, [], self.random.percent(30))),
+                };
+            }
+            Content::Arrivals(_) if self.habits.ignores => return Vec::new(),
+            Content::Arrivals(mut arrivals) if self.habits.lies => {
+                match self.random.below(4) {
+                    0 => arrivals.through = self.random.next(),
+                    1 => arrivals.fingerprint = self.random.bytes::<16>().to_vec(),
+                    2 => arrivals.hints.iter_mut().rev().take(24).for_each(|byte| *byte ^= 1),
+                    _ => arrivals.hints.clear(),
+                }
+                Content::Arrivals(arrivals)
+            }
+            Content::Progress(mut progress) if self.habits.lies => {
+                match self.random.below(3) {
+                    0 => progress.sequence = self.random.next(),
+                    1 => progress.sequence += self.random.below(1_000),
+                    _ => progress.consumed += self.random.below(1_000),
+                }
+                progress.level = self.random.percent(50);
+                Content::Progress(progress)
+            }
+            Content::CatchUp(mut catch_up) if self.habits.lies => {
+                match self.random.below(3) {
+                    0 => catch_up.epoch = self.random.next(),
+                    1 => catch_up.since = self.random.next(),
+                    _ => catch_up.since = catch_up.since.wrapping_sub(self.random.below(100)),
+                }
+                Content::CatchUp(catch_up)
             }
             Content::Hello(mut hello) if self.habits.lies => {
                 for set in &mut hello.sets {
@@ -83,10 +118,11 @@ impl Byzantine {
                         1 => set.count = self.random.next(),
                         _ => {}
                     }
-                    set.log_epoch = self.random.next();
-                    set.log_sequence = self.random.next();
-                    set.consumed_epoch = self.random.next();
-                    set.consumed_sequence = self.random.next();
+                    match self.random.below(3) {
+                        0 => set.log_epoch = self.random.next(),
+                        1 => set.log_sequence = self.random.next(),
+                        _ => set.log_sequence += self.random.below(100),
+                    }
                 }
                 if self.random.percent(20) {
                     hello.clock_ms = self.random.next() >> 16;
@@ -166,7 +202,7 @@ impl World {
         let count = random.within(1..30);
         let old =
             (0..count).filter_map(|_| random.pick(&self.made_in_order)).map(|version| version.envelope().to_vec());
-        let mut replayed = frames(versions_frames(0, old.collect::<Vec<_>>()));
+        let mut replayed = frames(versions_frames(0, old.collect::<Vec<_>>(), false));
         if let Some(byzantine) = &self.machines[number].byzantine {
             replayed.extend((0..3).filter_map(|_| random.pick(&byzantine.remembered).cloned()));
         }
@@ -177,7 +213,7 @@ impl World {
         let keys =
             |random: &mut Random, count: usize| (0..count).flat_map(|_| random.bytes::<16>()).collect::<Vec<u8>>();
         let audience = random.below(3) as u32;
-        match random.below(6) {
+        match random.below(8) {
             0 => (0..20)
                 .map(|_| {
                     let length = random.within(1..400) as usize;
@@ -188,9 +224,20 @@ impl World {
                 .map(|n| Rc::new(write_frame(Content::Ping(v1::Ping { nonce: n, clock_ms: random.next() }))))
                 .collect(),
             2 => (1..20)
-                .map(|want| Rc::new(write_frame(Content::Want(v1::Want { audience, want, keys: keys(random, 256) }))))
+                .map(|want| {
+                    Rc::new(write_frame(Content::Want(v1::Want {
+                        audience,
+                        want,
+                        keys: keys(random, 256),
+                        ..Default::default()
+                    })))
+                })
                 .collect(),
-            3 => vec![Rc::new(write_frame(Content::Offer(v1::Offer { audience, pairs: keys(random, 2 * 4_096) })))],
+            3 => vec![Rc::new(write_frame(Content::Offer(v1::Offer {
+                audience,
+                pairs: keys(random, 2 * 4_096),
+                ..Default::default()
+            })))],
             4 => {
                 let mut bounds: Vec<[u8; 16]> = (0..120).map(|_| random.bytes()).collect();
                 bounds.sort_unstable();
@@ -201,9 +248,20 @@ impl World {
                 let frame = Rc::new(write_frame(Content::Reconcile(reconcile)));
                 vec![frame; 8]
             }
+            5 => {
+                let fetch = |want| v1::Fetch { audience, want, lower: vec![0; 16], upper: None };
+                (0..16).map(|n| Rc::new(write_frame(Content::Fetch(fetch(PRYING_WANT_MIN + n))))).collect()
+            }
+            6 => {
+                let mut catch_up =
+                    |want| v1::CatchUp { audience, want, epoch: random.next(), since: random.below(100) };
+                let asked: Vec<Content> = (0..16).map(|n| Content::CatchUp(catch_up(PRYING_WANT_MIN + n))).collect();
+                let take = v1::Take { want: PRYING_WANT_MIN, wanted: vec![255; 64] };
+                asked.into_iter().chain([Content::Take(take)]).map(|content| Rc::new(write_frame(content))).collect()
+            }
             _ => {
                 let garbage: Vec<Vec<u8>> = (0..500).map(|_| random.bytes::<210>().to_vec()).collect();
-                frames(versions_frames(random.below(3), garbage))
+                frames(versions_frames(random.below(3), garbage, false))
             }
         }
     }
@@ -247,7 +305,7 @@ impl World {
                 let other = versions.pop();
                 let peers: Vec<Peer> = self.machines[number].links.keys().copied().collect();
                 if let (Some(other), Some(peer)) = (other, random.pick(&peers).copied()) {
-                    let frame = frames(versions_frames(0, [other.envelope().to_vec()]));
+                    let frame = frames(versions_frames(0, [other.envelope().to_vec()], false));
                     // Its link may be full; then it has told only one.
                     let _ = self.send_raw(number, &peer, frame);
                 }
@@ -257,7 +315,7 @@ impl World {
         if versions.is_empty() {
             return Vec::new();
         }
-        frames(versions_frames(0, versions.iter().map(|version| version.envelope().to_vec())))
+        frames(versions_frames(0, versions.iter().map(|version| version.envelope().to_vec()), false))
     }
 
     /// Puts a forgery on record, so that nobody may ever store it.

@@ -11,6 +11,7 @@ use fingerpost_proto::v1::frame::Content;
 
 use super::cast::Role;
 use super::dialling;
+use super::invariants::read_versions;
 use super::network::{DIAL_WAIT_US, End, Frame, KEEPALIVE_US, Next};
 use super::store::{Disk, Row};
 use super::world::{Checked, Event, World};
@@ -75,6 +76,7 @@ impl World {
         let now = self.clock(number);
         let mut has_versions = false;
         let mut changes = Vec::with_capacity(operations.len());
+        let mut cursors = None;
         for operation in &operations {
             let (slot, row) = match operation {
                 Operation::Put { slot, vid, envelope, kind: _, own: _ } => {
@@ -93,16 +95,21 @@ impl World {
                     (*slot, Some(Row { lapsed: true, ..row }))
                 }
                 Operation::Forget { slot } => (*slot, None),
+                Operation::Cursors { places } => {
+                    cursors = Some(places.clone());
+                    continue;
+                }
             };
             changes.push((slot, row));
         }
         let before: Vec<Option<Row>> =
             changes.iter().map(|(slot, _)| self.machines[number].store.get(slot).cloned()).collect();
-        let is_committed = self.machines[number].store.commit(changes.clone(), has_versions, is_durable);
+        let is_committed = self.machines[number].store.commit(changes.clone(), cursors, has_versions, is_durable);
         if !is_committed {
             return Ok(false);
         }
-        for ((operation, (slot, row)), before) in operations.into_iter().zip(changes).zip(before) {
+        let operations = operations.into_iter().filter(|operation| !matches!(operation, Operation::Cursors { .. }));
+        for ((operation, (slot, row)), before) in operations.zip(changes).zip(before) {
             match operation {
                 Operation::Put { .. } => {
                     let Some(row) = row else { continue };
@@ -123,6 +130,7 @@ impl World {
                     self.line_of(number, "forgets", &before);
                     self.check_forget(number, now, slot, &before)?;
                 }
+                Operation::Cursors { .. } => {}
             }
         }
         Ok(true)
@@ -144,18 +152,19 @@ impl World {
                     self.send(number, &peer, &frame, more);
                 }
             }
-            Output::SendVersions { to, want, slots } => {
+            Output::SendVersions { to, want, slots, more: mut has_more } => {
                 self.check_answering(number, &to, &slots)?;
                 let mut envelopes = Vec::with_capacity(slots.len());
                 let mut bytes = 0;
                 for row in slots.iter().filter_map(|slot| self.machines[number].store.get(slot)) {
-                    bytes += row.version.envelope().len();
-                    envelopes.push(row.version.envelope().to_vec());
                     if bytes >= ANSWER_BYTES_MAX {
+                        has_more = true;
                         break;
                     }
+                    bytes += row.version.envelope().len();
+                    envelopes.push(row.version.envelope().to_vec());
                 }
-                for frame in versions_frames(want, envelopes) {
+                for frame in versions_frames(want, envelopes, has_more) {
                     self.send(number, &to, &Rc::new(frame), more);
                 }
             }
@@ -544,13 +553,21 @@ pub(super) fn describe(version: &fingerpost_proto::version::SignedVersion) -> St
     )
 }
 
-fn describe_frame(frame: &[u8]) -> String {
+pub(super) fn describe_frame(frame: &[u8]) -> String {
     match fingerpost_proto::node::read_frame(frame) {
         Ok(content) => {
             let text = format!("{content:?}");
             let name = text.split('(').next().unwrap_or_default().to_owned();
             let detail = match content {
-                Content::Versions(versions) => format!("{} for want {}", versions.envelopes.len(), versions.want),
+                content @ (Content::Versions(_) | Content::Compressed(_)) => {
+                    let versions = read_versions(content).unwrap_or_default();
+                    format!("{} for want {}", versions.envelopes.len(), versions.want)
+                }
+                Content::CatchUp(catch_up) => format!("{} since {}", catch_up.want, catch_up.since),
+                Content::Arrivals(arrivals) => {
+                    format!("for {}: {} B of hints, stale {}", arrivals.want, arrivals.hints.len(), arrivals.stale)
+                }
+                Content::Fetch(fetch) => fetch.want.to_string(),
                 Content::Want(want) => format!("{}: {} keys", want.want, want.keys.len() / 16),
                 Content::Offer(offer) => format!("{} pairs", offer.pairs.len() / 32),
                 Content::Reconcile(reconcile) => format!("session {} round {}", reconcile.session, reconcile.round),

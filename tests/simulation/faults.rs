@@ -160,10 +160,10 @@ impl World {
 
     fn restore_old_disk(&mut self, number: usize) {
         let machine = &mut self.machines[number];
-        let (Some(snapshot), true) = (machine.snapshot.clone(), machine.node.is_some()) else { return };
+        let (Some((rows, cursors)), true) = (machine.snapshot.clone(), machine.node.is_some()) else { return };
         self.crash(number, true);
         let machine = &mut self.machines[number];
-        machine.store = Store::new(snapshot);
+        machine.store = Store::new(rows, cursors);
         machine.watch.excuse_lost(&machine.store);
         self.history.counts.snapshots_restored += 1;
         self.history.line(self.now_us, Some(number), || "an old copy of the disk is put back".to_owned());

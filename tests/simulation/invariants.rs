@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::network::members::Standing;
-use fingerpost_proto::node::{Outcome, Peer, Reject, read_frame};
+use fingerpost_proto::node::{Outcome, Peer, Reject, read_compressed, read_frame};
 use fingerpost_proto::order::Precedence;
 use fingerpost_proto::set::{SetKey, Slot, Summary};
+use fingerpost_proto::sync::{RangeContent, read_ranges};
 use fingerpost_proto::time::{UnixHour, UnixMillis};
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
@@ -61,6 +62,31 @@ const VERSIONS: u8 = 3;
 const RECONCILE: u8 = 4;
 const OFFER: u8 = 5;
 const WANT: u8 = 6;
+const CATCH_UP: u8 = 9;
+const ARRIVALS: u8 = 10;
+const TAKE: u8 = 11;
+const FETCH: u8 = 12;
+const PROGRESS: u8 = 13;
+const COMPRESSED: u8 = 14;
+
+/// Liars who are no members ask about members' records under numbers from here on, so that an answer shows.
+pub(super) const PRYING_WANT_MIN: u64 = 1 << 40;
+
+/// Envelopes and number of a `Versions` frame, compressed or not.
+pub(super) fn read_versions(content: Content) -> Option<v1::Versions> {
+    match content {
+        Content::Versions(versions) => Some(versions),
+        Content::Compressed(compressed) => read_compressed(&compressed).ok(),
+        _ => None,
+    }
+}
+
+/// An answer made of nothing but skipped ranges tells nothing.
+fn says_nothing(reconcile: &v1::Reconcile) -> bool {
+    let lower = SetKey::from_slice(&reconcile.lower).unwrap_or_default();
+    let ranges = read_ranges(lower, &reconcile.ranges, reconcile.reply);
+    reconcile.reply && ranges.is_ok_and(|ranges| ranges.iter().all(|range| range.content == RangeContent::Skip))
+}
 
 impl World {
     pub(super) fn check_put(&mut self, number: usize, now: UnixMillis, slot: Slot, row: &Row) -> Checked {
@@ -154,7 +180,7 @@ impl World {
         }
         self.history.counts.full_checks += 1;
         for audience in Audience::ALL {
-            let entries = node.set(audience).range(&SetKey::default(), None).map(|(key, entry)| (*key, entry.vid));
+            let entries = node.set(audience).range(&SetKey::default(), None).map(|(key, entry)| (key, entry.vid));
             let rows = machine.store.rows().iter().filter(|(slot, _)| slot.audience == audience);
             if !entries.eq(rows.map(|(slot, row)| (slot.key, row.version.vid()))) {
                 return Err(format!("n{number}: the {audience} set does not list what the store has"));
@@ -207,37 +233,45 @@ impl World {
     }
 
     pub(super) fn check_sending(&self, number: usize, peer: &Peer, frame: &[u8]) -> Checked {
-        if !matches!(content_field(frame), VERSIONS | RECONCILE | OFFER)
-            || !self.machines[number].is_honest()
-            || self.takes_for_member(number, peer)
-        {
+        let tells = matches!(
+            content_field(frame),
+            VERSIONS | COMPRESSED | RECONCILE | OFFER | CATCH_UP | ARRIVALS | FETCH | PROGRESS
+        );
+        if !tells || !self.machines[number].is_honest() || self.takes_for_member(number, peer) {
             return Ok(());
         }
         let members = u32::from(Audience::Members.number());
         let is_leak = match read_frame(frame) {
-            Ok(Content::Versions(versions)) => {
+            Ok(content @ (Content::Versions(_) | Content::Compressed(_))) => {
+                let versions = read_versions(content).unwrap_or_default();
                 let version = |envelope: &Vec<u8>| SignedVersion::read(envelope.clone()).ok();
                 let mut versions = versions.envelopes.iter().filter_map(version);
                 versions.any(|version| version.header().audience == Audience::Members)
             }
-            // A single range that says nothing is an answer that tells nothing.
-            Ok(Content::Reconcile(reconcile)) => reconcile.audience == members && reconcile.ranges != [0, 0],
+            Ok(Content::Reconcile(reconcile)) => reconcile.audience == members && !says_nothing(&reconcile),
             Ok(Content::Offer(offer)) => offer.audience == members,
+            Ok(Content::CatchUp(catch_up)) => catch_up.audience == members,
+            Ok(Content::Fetch(fetch)) => fetch.audience == members,
+            Ok(Content::Progress(progress)) => progress.audience == members,
+            Ok(Content::Arrivals(arrivals)) => arrivals.want >= PRYING_WANT_MIN && !arrivals.stale,
             _ => false,
         };
-        self.leak(number, peer, is_leak)
+        self.leak(number, peer, is_leak, || super::driver::describe_frame(frame))
     }
 
     pub(super) fn check_answering(&self, number: usize, peer: &Peer, slots: &[Slot]) -> Checked {
         let is_leak = self.machines[number].is_honest()
             && slots.iter().any(|slot| slot.audience == Audience::Members)
             && !self.takes_for_member(number, peer);
-        self.leak(number, peer, is_leak)
+        self.leak(number, peer, is_leak, || "versions that were asked for".to_owned())
     }
 
-    fn leak(&self, number: usize, peer: &Peer, is_leak: bool) -> Checked {
+    fn leak(&self, number: usize, peer: &Peer, is_leak: bool, what: impl FnOnce() -> String) -> Checked {
+        if !is_leak {
+            return Ok(());
+        }
         let to = self.cast.numbers[peer];
-        if is_leak { Err(format!("n{number} tells n{to}, no member's node, of members' records")) } else { Ok(()) }
+        Err(format!("n{number} tells n{to}, no member's node, of members' records: {}", what()))
     }
 
     pub(super) fn check_parting(&mut self, number: usize, peer: &Peer, code: v1::ByeCode, message: &str) -> Checked {
@@ -266,20 +300,26 @@ impl World {
         if !self.is_settling || !self.machines[from].is_honest() || !self.machines[to].is_honest() {
             return;
         }
-        match content_field(frame) {
-            WANT => {
-                if let Ok(Content::Want(want)) = read_frame(frame) {
-                    self.open_wants.insert((link, from, want.want));
-                }
-            }
-            VERSIONS if self.open_wants.range((link, to, 0)..=(link, to, u64::MAX)).next().is_some() => {
-                if let Ok(Content::Versions(versions)) = read_frame(frame)
-                    && versions.last
-                {
-                    self.open_wants.remove(&(link, to, versions.want));
-                }
-            }
-            _ => {}
+        let is_answer = matches!(content_field(frame), VERSIONS | COMPRESSED | ARRIVALS)
+            && self.open_wants.range((link, to, 0)..=(link, to, u64::MAX)).next().is_some();
+        if !is_answer && !matches!(content_field(frame), WANT | FETCH | CATCH_UP | TAKE) {
+            return;
+        }
+        let Ok(content) = read_frame(frame) else { return };
+        let asked = match &content {
+            Content::Want(want) => Some(want.want),
+            Content::Fetch(fetch) => Some(fetch.want),
+            Content::CatchUp(catch_up) => Some(catch_up.want),
+            Content::Take(take) => Some(take.want),
+            _ => None,
+        };
+        self.open_wants.extend(asked.map(|want| (link, from, want)));
+        let answered = match content {
+            Content::Arrivals(arrivals) => Some(arrivals.want),
+            content => read_versions(content).filter(|versions| versions.last).map(|versions| versions.want),
+        };
+        if let Some(want) = answered {
+            self.open_wants.remove(&(link, to, want));
         }
     }
 

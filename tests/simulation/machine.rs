@@ -9,7 +9,7 @@ use fingerpost_proto::version::SignedVersion;
 use super::byzantine::Byzantine;
 use super::dialling::Dialler;
 use super::invariants::Watch;
-use super::store::{Rows, Store};
+use super::store::{Cursors, Rows, Store};
 
 pub(super) struct Machine {
     pub(super) key: Peer,
@@ -36,7 +36,7 @@ pub(super) struct Machine {
     pub(super) entry: Vec<Rc<SignedVersion>>,
     pub(super) inviter: Option<usize>,
     /// Yesterday's disk.
-    pub(super) snapshot: Option<Rows>,
+    pub(super) snapshot: Option<(Rows, Cursors)>,
     pub(super) byzantine: Option<Byzantine>,
     pub(super) watch: Watch,
     /// Publishes without an answer yet, by ticket.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use fingerpost_proto::kind::Audience;
+use fingerpost_proto::node::{LogPlace, Peer};
 use fingerpost_proto::order::Precedence;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::time::UnixHour;
@@ -43,11 +44,22 @@ pub(super) type Rows = BTreeMap<Slot, Row>;
 /// A change of one slot: `None` empties it.
 pub(super) type Change = (Slot, Option<Row>);
 
+/// How far peers' arrival logs are consumed.
+pub(super) type Cursors = Vec<(Peer, Audience, LogPlace)>;
+
+/// What a commit did, so that a power cut can take it back.
+#[derive(Debug, Default)]
+struct Undo {
+    changes: Vec<Change>,
+    cursors: Option<Cursors>,
+}
+
 #[derive(Debug)]
 pub(super) struct Store {
     rows: Rows,
+    cursors: Cursors,
     /// For each commit that a power cut could lose: what was there before.
-    undo: Vec<Vec<Change>>,
+    undo: Vec<Undo>,
     sums: [Sum; 2],
     /// Rows changed since the totals were last compared, by audience.
     changed: [bool; 2],
@@ -57,9 +69,10 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(rows: Rows) -> Store {
+    pub(super) fn new(rows: Rows, cursors: Cursors) -> Store {
         let mut store = Store {
             rows: Rows::new(),
+            cursors,
             undo: Vec::new(),
             sums: Default::default(),
             changed: [true; 2],
@@ -76,24 +89,35 @@ impl Store {
         &self.rows
     }
 
+    pub(super) fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
     pub(super) fn get(&self, slot: &Slot) -> Option<&Row> {
         self.rows.get(slot)
     }
 
     /// Whether this slot's row would survive a power cut now.
     pub(super) fn is_durable(&self, slot: &Slot) -> bool {
-        self.undo.iter().flatten().all(|(changed, _)| changed != slot)
+        self.undo.iter().flat_map(|undo| &undo.changes).all(|(changed, _)| changed != slot)
     }
 
     /// Commits. False when the disk refuses; nothing is changed then.
-    pub(super) fn commit(&mut self, changes: Vec<Change>, has_versions: bool, durable: bool) -> bool {
+    pub(super) fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        cursors: Option<Cursors>,
+        has_versions: bool,
+        durable: bool,
+    ) -> bool {
         match self.disk {
             Disk::Dead => return false,
             Disk::Full if has_versions => return false,
             Disk::Full | Disk::Good => {}
         }
-        let undo = changes.into_iter().map(|(slot, row)| (slot, self.set(slot, row))).collect();
-        self.undo.push(undo);
+        let changes = changes.into_iter().map(|(slot, row)| (slot, self.set(slot, row))).collect();
+        let cursors = cursors.map(|cursors| std::mem::replace(&mut self.cursors, cursors));
+        self.undo.push(Undo { changes, cursors });
         if durable {
             self.undo.clear();
         }
@@ -114,8 +138,12 @@ impl Store {
     /// A power cut: all but the first `kept` of the unsynced commits are lost.
     pub(super) fn lose(&mut self, kept: usize) {
         while self.undo.len() > kept {
-            for (slot, row) in self.undo.pop().unwrap_or_default().into_iter().rev() {
+            let Undo { changes, cursors } = self.undo.pop().unwrap_or_default();
+            for (slot, row) in changes.into_iter().rev() {
                 self.set(slot, row);
+            }
+            if let Some(cursors) = cursors {
+                self.cursors = cursors;
             }
         }
         self.undo.clear();

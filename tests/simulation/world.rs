@@ -221,7 +221,7 @@ impl World {
                 key,
                 org,
                 node: None,
-                store: Store::new(rows),
+                store: Store::new(rows, Vec::new()),
                 links: BTreeMap::new(),
                 dialler: Dialler::new(self.random.next(), self.options.links_wanted),
                 members: Vec::new(),
@@ -300,8 +300,10 @@ impl World {
             Event::Undo(undo) => self.undo(undo),
             Event::Snapshot(machine) => {
                 // What a backup takes is what is on the disk.
-                if self.machines[machine].store.unsynced() == 0 {
-                    self.machines[machine].snapshot = Some(self.machines[machine].store.rows().clone());
+                let store = &self.machines[machine].store;
+                if store.unsynced() == 0 {
+                    let snapshot = (store.rows().clone(), store.cursors().clone());
+                    self.machines[machine].snapshot = Some(snapshot);
                 }
                 Ok(())
             }
@@ -360,6 +362,9 @@ impl World {
         let mut node = Node::new(self.cast.charter.clone(), seed);
         for row in machine.store.rows().values() {
             node.restore(SignedVersion::clone(&row.version), row.lapsed);
+        }
+        for (peer, audience, place) in machine.store.cursors() {
+            node.restore_cursor(*peer, *audience, *place);
         }
         let outputs = node.restored();
         node.set_read_only(machine.read_only.map(str::to_owned));

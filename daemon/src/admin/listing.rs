@@ -153,7 +153,7 @@ fn slots(
     entries
         .take(SLOTS_PER_LOOK)
         .filter_map(|(key, entry)| {
-            let slot = Slot { audience, key: *key };
+            let slot = Slot { audience, key };
             let (publisher, _) = node.winner(&slot)?;
             Some((slot, publisher, node.held_by(&entry.vid)))
         })

@@ -4,14 +4,16 @@ use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, ver
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
-use super::{Driver, short};
+use super::restoring::CURSORS;
+use super::{Driver, cursors, short};
 use crate::clock;
 use crate::store::{self, BATCH_OPERATIONS_MAX, Durability, StoreError};
 
 /// Bytes of envelopes in one commit; the store takes up to four times as many.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// An answer to one `Want` is cut off after so many bytes; the asker asks again for the rest.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// An answer to one request is cut off after so many bytes; the asker asks again for the rest. Large enough that the
+/// round trip between two answers matters little, small enough that four of them fit into a link's queue.
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Writes are taken again only when so much more than the reserve is free, so that a full disk does not flap.
 const SPACE_HYSTERESIS_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -99,6 +101,7 @@ impl Driver {
                 }
                 Operation::Lapse { slot } => self.catalogue.lapse(&slot.into()),
                 Operation::Forget { slot } => self.catalogue.forget(&slot.into()),
+                Operation::Cursors { .. } => {}
             }
         }
     }
@@ -112,7 +115,9 @@ impl Driver {
                     self.send(&peer, frame.clone(), more);
                 }
             }
-            Output::SendVersions { to, want, slots } => self.send_versions(&to, want, slots, more),
+            Output::SendVersions { to, want, slots, more: has_more } => {
+                self.send_versions(&to, want, slots, has_more, more);
+            }
             Output::Disconnect { peer, code, message } => self.close_link(&peer, code, &message),
             Output::Close { peer } => self.links.drop_silently(&peer),
             Output::Processed { peer } => self.links.processed(&peer),
@@ -138,11 +143,16 @@ impl Driver {
         to: &node::Peer,
         want: u64,
         slots: Vec<fingerpost_proto::set::Slot>,
+        mut has_more: bool,
         more: &mut Vec<Output>,
     ) {
         let mut envelopes = Vec::with_capacity(slots.len());
         let mut bytes = 0;
         for slot in slots {
+            if bytes >= ANSWER_BYTES_MAX {
+                has_more = true;
+                break;
+            }
             match self.reader.get(&slot.into()) {
                 Ok(Some(row)) => {
                     bytes += row.envelope.len();
@@ -155,11 +165,8 @@ impl Driver {
                 }
                 Err(error) => tracing::error!(%error, "a row cannot be read"),
             }
-            if bytes >= ANSWER_BYTES_MAX {
-                break;
-            }
         }
-        for frame in versions_frames(want, envelopes) {
+        for frame in versions_frames(want, envelopes, has_more) {
             self.send(to, frame, more);
         }
     }
@@ -263,6 +270,9 @@ fn into_store(operation: Operation) -> store::Operation {
         }
         Operation::Lapse { slot } => store::Operation::Lapse { slot: slot.into() },
         Operation::Forget { slot } => store::Operation::Forget { slot: slot.into() },
+        Operation::Cursors { places } => {
+            store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 use prost::Message;
 
-use super::{Driver, View};
+use super::{Driver, View, cursors};
 use crate::clock;
 use crate::store::StoreError;
 
@@ -22,6 +22,8 @@ const ENTRY: &str = "entry";
 const INVITER: &str = "inviter";
 /// Names of the open invites begin so.
 const INVITES: &str = "invites-";
+/// Name of the places in peers' arrival logs.
+pub(super) const CURSORS: &str = "cursors";
 /// Named values that may hold invites.
 const INVITE_PARTS_MAX: usize = 4;
 
@@ -67,6 +69,9 @@ impl Driver {
             }
             ControlFlow::Continue(())
         })?;
+        // Without them sets are compared, which costs more and finds the same.
+        let places = self.reader.meta(CURSORS)?.map(|places| cursors::read(&places)).unwrap_or_default();
+        places.into_iter().for_each(|(peer, audience, place)| node.restore_cursor(peer, audience, place));
         let outputs = node.restored();
         node.set_read_only(self.read_only.clone());
         self.node = Some(node);

@@ -24,19 +24,33 @@ const BREACHES_PER_LINK_MAX: u32 = 16;
 /// Who brings a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// A peer.
-    Peer(Peer),
+    /// A peer, by itself.
+    Pushed(Peer),
+    /// A peer that was asked.
+    Asked(Peer),
     /// An admin, or an organisation that joins here.
     Admin,
     /// The quarantine.
     Quarantine,
 }
 
+impl Source {
+    fn peer(self) -> Option<Peer> {
+        match self {
+            Source::Pushed(peer) | Source::Asked(peer) => Some(peer),
+            Source::Admin | Source::Quarantine => None,
+        }
+    }
+}
+
 /// Work that waits for signatures, and for whom.
 #[derive(Debug)]
 pub(super) enum PendingSource {
     /// The frame's permit is given back when it is done.
-    Peer(Peer),
+    Peer {
+        peer: Peer,
+        is_pushed: bool,
+    },
     /// Outcomes known so far, and the positions of the others.
     Admin {
         ticket: u64,
@@ -108,13 +122,18 @@ impl Node {
         now: UnixMillis,
         peer: Peer,
         envelopes: Vec<Vec<u8>>,
+        is_pushed: bool,
         outputs: &mut Vec<Output>,
     ) -> Vec<SetKey> {
-        let Examined { verify, keys, .. } = self.take_in(now, envelopes, Source::Peer(peer), outputs);
+        let source = if is_pushed { Source::Pushed(peer) } else { Source::Asked(peer) };
+        let Examined { verify, keys, .. } = self.take_in(now, envelopes, source, outputs);
         if verify.is_empty() {
             outputs.push(Output::Processed { peer });
         } else {
-            self.request(PendingSource::Peer(peer), verify, outputs);
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.in_work += 1;
+            }
+            self.request(PendingSource::Peer { peer, is_pushed }, verify, outputs);
         }
         keys
     }
@@ -140,7 +159,8 @@ impl Node {
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let source = match &pending {
-            PendingSource::Peer(peer) => Source::Peer(*peer),
+            PendingSource::Peer { peer, is_pushed: true } => Source::Pushed(*peer),
+            PendingSource::Peer { peer, is_pushed: false } => Source::Asked(*peer),
             PendingSource::Admin { .. } => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
         };
@@ -158,7 +178,13 @@ impl Node {
         }
         self.finish(now, batch, outputs);
         match pending {
-            PendingSource::Peer(peer) => outputs.push(Output::Processed { peer }),
+            PendingSource::Peer { peer, .. } => {
+                outputs.push(Output::Processed { peer });
+                if let Some(link) = self.links.get_mut(&peer) {
+                    link.in_work = link.in_work.saturating_sub(1);
+                }
+                self.ask_for_more(now, peer, outputs);
+            }
             PendingSource::Quarantine => {}
             PendingSource::Admin { ticket, mut outcomes, positions } => {
                 for (position, outcome) in positions.into_iter().zip(results) {
@@ -359,10 +385,12 @@ impl Node {
     fn note_known(&mut self, source: Source, slot: Slot, known: Precedence, found: &Precedence, batch: &mut Batch) {
         // What a peer brought may not be on stable storage yet: the answer to an admin waits for it.
         batch.durable |= source == Source::Admin && known.vid == found.vid;
-        let Source::Peer(peer) = source else { return };
+        let Some(peer) = source.peer() else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
-            batch.acknowledged.push((peer, slot, found.vid));
+            if source == Source::Pushed(peer) {
+                batch.acknowledged.push((peer, slot, found.vid));
+            }
         } else if known > *found
             && self.shares(&peer, slot.audience)
             && self.set(slot.audience).get(&slot.key).is_some()
@@ -422,21 +450,18 @@ impl Node {
         let (slot, kind, vid) = (Slot::of(header), header.kind, version.vid());
         self.enter(slot, &version, false);
         self.lost.remove(&slot);
-        let from = match source {
-            Source::Peer(peer) => Some(peer),
-            _ => None,
-        };
+        self.logs[usize::from(slot.audience.number())].push(slot.key);
         let own = source == Source::Admin;
         batch.durable |= own;
         if own {
-            self.follow_spread(vid);
+            self.follow_spread(slot.audience, vid);
         }
-        if let Some(peer) = from {
+        if let Source::Pushed(peer) = source {
             batch.acknowledged.push((peer, slot, vid));
         }
         let envelope = version.envelope().to_vec();
         batch.operations.push(Operation::Put { slot, kind, vid, envelope: envelope.clone(), own });
-        batch.accepted.push((from, slot, vid, envelope));
+        batch.accepted.push((source.peer(), slot, vid, envelope));
     }
 
     /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.
@@ -448,7 +473,7 @@ impl Node {
         batch: &mut Batch,
         outputs: &mut Vec<Output>,
     ) -> Outcome {
-        if let Source::Peer(peer) = source {
+        if let Some(peer) = source.peer() {
             batch.notices.push(Notice::Rejected { peer, record, why: why.clone() });
             if let Some(link) = self.links.get_mut(&peer).filter(|_| why.is_breach()) {
                 link.breaches += 1;
@@ -494,10 +519,12 @@ impl Node {
     fn finish(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         let released = std::mem::take(&mut batch.released);
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
+        // Before anything is sent: who is out is still told why, but nothing of members any more.
+        let were_members = if members_changed { self.match_links_to_members() } else { BTreeSet::new() };
         self.emit(batch, outputs);
         if members_changed {
-            self.match_links_to_members(now, outputs);
-            self.compare_where_due(now, outputs);
+            self.follow_members(now, &were_members, outputs);
+            self.pull_where_due(now, outputs);
         }
         for org in released {
             let versions = self.quarantine.release(&org);
@@ -513,11 +540,11 @@ impl Node {
         self.push_to_links(batch.accepted, outputs);
         self.acknowledge(&batch.acknowledged, outputs);
         let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();
-        for (peer, slot) in batch.outdated {
+        for (peer, slot) in batch.outdated.into_iter().filter(|(peer, slot)| self.shares(peer, slot.audience)) {
             outdated.entry(peer).or_default().insert(slot);
         }
         for (to, slots) in outdated {
-            outputs.push(Output::SendVersions { to, want: 0, slots: slots.into_iter().collect() });
+            outputs.push(Output::SendVersions { to, want: 0, slots: slots.into_iter().collect(), more: false });
         }
         outputs.extend(batch.notices.into_iter().map(Output::Notice));
     }
