@@ -1,4 +1,4 @@
-//! `bench CASE [--count N] [--json FILE]`: measures what the project promises, on real processes of this machine.
+//! `bench CASE [--count N] [--json FILE] [--plot FILE]`: measures what the project promises, on real processes of this machine.
 //!
 //! Out: a table for people, and with `--json` an array of `{case, measure, unit, ours, target, peers: {name: value}}`.
 //! Always: every value was measured in this run.
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 mod figure;
+mod gossip;
 mod idle;
 mod import;
 mod index;
@@ -38,6 +39,9 @@ struct Arguments {
     /// Also write the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draw the curves here, as SVG (`gossip`).
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -54,6 +58,8 @@ enum Case {
     Idle,
     /// Memory and time of the index of a set.
     Index,
+    /// How versions spread: 10 to 10,000 nodes in a model, 100 real ones.
+    Gossip,
 }
 
 fn main() -> ExitCode {
@@ -76,6 +82,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         Case::Sync => sync::run(count)?,
         Case::Initial => initial::run(count, arguments.kills)?,
         Case::Index => index::run(count)?,
+        Case::Gossip => gossip::run(count, arguments.plot.as_deref())?,
     };
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {

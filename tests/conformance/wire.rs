@@ -173,6 +173,10 @@ pub(crate) fn ranges_error(case: &Value) -> Result<(), String> {
     Err(format!("ranges: {detail}"))
 }
 
+fn route(route: &fingerpost_proto::v1::Route) -> Value {
+    json!({ "direct": route.direct, "flood": route.flood, "branch": route.branch, "hops": route.hops })
+}
+
 pub(crate) fn frame(case: &Value) {
     let content = read_frame(&bytes(case, "frame")).unwrap();
     let found = match &content {
@@ -187,7 +191,7 @@ pub(crate) fn frame(case: &Value) {
         Content::Bye(bye) => json!({ "bye": { "code": bye.code, "message": bye.message } }),
         Content::Versions(versions) => {
             let envelopes: Vec<String> = versions.envelopes.iter().map(hex).collect();
-            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more } })
+            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more, "route": versions.route.as_ref().map(route) } })
         }
         Content::Reconcile(frame) => json!({ "reconcile": {
             "audience": frame.audience, "session": frame.session, "round": frame.round, "reply": frame.reply,

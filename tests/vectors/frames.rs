@@ -50,7 +50,7 @@ fn hello(city: &City) -> v1::Hello {
 fn many_versions(city: &City) -> v1::Versions {
     let service = |n: u8| city.forum.service(city.network, &format!("s{n}"), "Drop-in", Hlc::new(NOW, 0));
     let envelopes = (0..3).map(|n| service(n).envelope().to_vec()).collect();
-    v1::Versions { envelopes, want: 9, last: true, more: false }
+    v1::Versions { envelopes, want: 9, last: true, ..Default::default() }
 }
 
 fn compressed(payload: &[u8]) -> v1::Compressed {
@@ -100,17 +100,18 @@ fn valid() -> Vec<Value> {
                 want: 0,
                 last: true,
                 more: false,
+                route: Some(v1::Route { direct: false, flood: 3, branch: 77, hops: 2 }),
             }),
             json!({
-                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false },
+                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false, "route": { "direct": false, "flood": 3, "branch": 77, "hops": 2 } },
             }),
         ),
         frame(
             "versions-none",
             "the answer to a Want for nothing that is here",
-            Content::Versions(v1::Versions { envelopes: vec![], want: 7, last: true, more: false }),
+            Content::Versions(v1::Versions { envelopes: vec![], want: 7, last: true, ..Default::default() }),
             json!({
-                "versions": { "envelopes": [], "want": 7, "last": true, "more": false },
+                "versions": { "envelopes": [], "want": 7, "last": true, "more": false, "route": null },
             }),
         ),
         frame(
@@ -220,6 +221,12 @@ fn valid() -> Vec<Value> {
             "versions, compressed with the dictionary",
             Content::Compressed(compressed.clone()),
             json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "payload": hex(&payload) } }),
+        ),
+        frame(
+            "neighbours",
+            "one node",
+            Content::Neighbours(v1::Neighbours { keys: city.forum.node.verifying_key().to_bytes().to_vec() }),
+            json!({ "neighbours": { "keys": hex(city.forum.node.verifying_key().to_bytes()) } }),
         ),
         frame("prune", "announce instead of pushing", Content::Prune(v1::Prune {}), json!({ "prune": {} })),
         frame(
@@ -394,6 +401,7 @@ fn invalid() -> Vec<Value> {
             Content::Compressed(v1::Compressed { data: [squeezed.data.as_slice(), &[0]].concat(), ..squeezed.clone() }),
             "compressed",
         ),
+        breach("neighbours-17", "17 keys", Content::Neighbours(v1::Neighbours { keys: vec![1; 17 * 32] }), "too-many"),
         breach("reconcile-audience", "audience 2", reconcile(&|frame| frame.audience = 2), "audience"),
         breach("reconcile-round-16", "round 16", reconcile(&|frame| frame.round = 16), "rounds"),
         breach("reconcile-lower", "a lower bound of 17 bytes", reconcile(&|frame| frame.lower = vec![0; 17]), "bound"),

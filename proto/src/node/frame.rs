@@ -134,14 +134,23 @@ pub fn read_compressed(frame: &v1::Compressed) -> Result<v1::Versions, Breach> {
 /// Cuts envelopes into `Versions` frames, each within the limits. The last one says so, and whether there is `more`; there
 /// is always one.
 pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
+    cut(v1::Versions { want, ..Default::default() }, envelopes, more)
+}
+
+/// The same for versions that are pushed.
+pub(super) fn versions_frames_on_route(envelopes: Vec<Vec<u8>>, route: Option<v1::Route>) -> Vec<Vec<u8>> {
+    cut(v1::Versions { route, ..Default::default() }, envelopes, false)
+}
+
+fn cut(empty: v1::Versions, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
-    let mut batch = v1::Versions { envelopes: Vec::new(), want, last: false, more: false };
+    let mut batch = empty.clone();
     let mut bytes = 0;
     for envelope in envelopes {
         let is_full =
             bytes + envelope.len() > VERSIONS_FRAME_BYTES_MAX || batch.envelopes.len() >= VERSIONS_PER_FRAME_MAX;
         if is_full && !batch.envelopes.is_empty() {
-            let full = std::mem::replace(&mut batch, v1::Versions { want, ..Default::default() });
+            let full = std::mem::replace(&mut batch, empty.clone());
             frames.push(write_versions(full));
             bytes = 0;
         }

@@ -90,7 +90,7 @@ fn a_frame_of_versions_is_accepted_at_its_number_of_envelopes_and_a_breach_beyon
         let known = world.orgs[0].card_version(world.network()).envelope().to_vec();
         // The same short envelope many times, so that the frame's own size is not what is refused.
         let short = known[..200.min(known.len())].to_vec();
-        let versions = v1::Versions { envelopes: vec![short; count], want: 0, last: true, more: false };
+        let versions = v1::Versions { envelopes: vec![short; count], want: 0, last: true, ..Default::default() };
         let outputs = world.nodes[1]
             .handle(NOW, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Versions(versions)) });
         let breach = outputs.iter().any(

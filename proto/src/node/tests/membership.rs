@@ -41,7 +41,7 @@ fn a_node_restored_from_its_store_has_the_same_set_and_members() {
     let mut world = World::new(3);
     let versions = (0..50).map(|n| world.service(0, &format!("s{n}"), "x", 0)).collect();
     world.publish(0, versions);
-    let mut restored = Node::new(world.charter.clone(), 0);
+    let mut restored = Node::new(world.charter.clone(), world.peer(0), 0);
     for (version, lapsed) in world.stores[0].values() {
         restored.restore(version.clone(), *lapsed);
     }
@@ -180,7 +180,7 @@ fn a_member_with_many_statements_is_a_member_after_a_restart() {
     });
     let vouches = vouches.collect();
     world.publish(0, vouches);
-    let mut restored = Node::new(world.charter.clone(), 0);
+    let mut restored = Node::new(world.charter.clone(), world.peer(0), 0);
     for (version, lapsed) in world.stores[0].values() {
         restored.restore(version.clone(), *lapsed);
     }
