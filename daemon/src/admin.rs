@@ -170,7 +170,8 @@ impl crate::rpc::admin_server::Admin for AdminService {
         joining.admit(envelopes.clone()).await.map_err(join_failed)?;
         let (inviter, addresses) = (joining.code.node_key, joining.code.addresses.clone());
         self.found(introduction.charter.clone(), envelopes, Some((inviter, addresses.clone()))).await?;
-        self.dialler.introduce(inviter, addresses);
+        let introduced = self.dialler.introduce(inviter, addresses).await;
+        introduced.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(v1::JoinReply {
             charter: introduction.charter,
             inviter_card: introduction.inviter_card,
@@ -359,8 +360,8 @@ fn members(view: &View<'_>) -> Vec<v1::MemberState> {
     let Some(node) = view.node else { return Vec::new() };
     let mut records: std::collections::HashMap<_, u64> = std::collections::HashMap::new();
     for audience in Audience::ALL {
-        for (key, _) in node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.0[0] == 1) {
-            let slot = fingerpost_proto::set::Slot { audience, key: *key };
+        for (key, _) in node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.is_content()) {
+            let slot = fingerpost_proto::set::Slot { audience, key };
             if let Some((org, _)) = node.winner(&slot) {
                 *records.entry(org).or_default() += 1;
             }

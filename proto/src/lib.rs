@@ -11,10 +11,12 @@
 //! | [`order`] | which of two versions wins | `spec/04-merge.md` |
 //! | [`network`] | cards, charter, statements, invites, who is a member | `spec/05-network.md` |
 //! | [`set`], [`sync`] | the set of records, its fingerprint, reconciliation | `spec/07-sync.md` |
+//! | [`compression`] | the zstd frames in which versions travel | `spec/dictionary/README.md` |
 //! | [`overlay`] | whom a node is linked to, where a new version is pushed and where announced | `spec/11-dissemination.md` |
 //! | [`node`] | the state machine that composes the above | `spec/06-link.md` |
 //! | [`limits`] | every limit, with its reason | `spec/08-limits.md` |
 
+pub mod compression;
 pub mod id;
 pub mod key;
 pub mod kind;

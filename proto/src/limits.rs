@@ -24,6 +24,12 @@ pub const OFFERS_PER_ANSWER_MAX: usize = 16_384;
 pub const OFFER_PAIRS_MAX: usize = 4_096;
 /// Keys in one `Want`.
 pub const WANT_KEYS_MAX: usize = 256;
+/// Keys of one answer to a `Fetch`.
+pub const FETCH_KEYS_MAX: usize = 4_096;
+/// Hints in one `Arrivals`.
+pub const HINTS_PER_ARRIVALS_MAX: usize = 8_192;
+/// Arrivals that are sent at once, without a hint.
+pub const DIRECT_ARRIVALS_MAX: usize = 16;
 /// `Want` frames of one peer that are not yet answered.
 pub const WANTS_OPEN_MAX: usize = 4;
 
@@ -91,5 +97,6 @@ const _: () = assert!(
     OPEN_RANGES_PER_REQUEST_MAX * (ITEMS_PER_RANGE_MAX * 32 + 64) < FRAME_BYTES_MAX,
     "a reply made only of lists fits its frame"
 );
-const _: () = assert!(OFFER_PAIRS_MAX * 32 < FRAME_BYTES_MAX && WANT_KEYS_MAX * 16 < FRAME_BYTES_MAX);
+const _: () = assert!(OFFER_PAIRS_MAX * 33 < FRAME_BYTES_MAX && WANT_KEYS_MAX * 17 < FRAME_BYTES_MAX);
+const _: () = assert!(HINTS_PER_ARRIVALS_MAX * 25 + 64 < FRAME_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX < ENVELOPE_BYTES_MAX);

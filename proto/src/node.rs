@@ -5,15 +5,19 @@
 //! versions of organisations with standing are in them; a version is persisted before anything that relies on it.
 //! Spec: `spec/06-link.md`, `spec/07-sync.md`. Tested: `node/tests.rs`, the simulator in `tests/simulation`.
 
-mod deadlines;
+mod arrivals;
+mod catching_up;
 mod frame;
 mod input;
 mod intake;
 mod link;
 mod output;
 mod peering;
+mod pulling;
 mod quarantine;
+mod reconciling;
 mod reject;
+mod spreading;
 mod tick;
 mod trust;
 
@@ -22,7 +26,8 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use frame::{Breach, read_frame, versions_frames, write_frame};
+pub use arrivals::LogPlace;
+pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_frame};
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;
@@ -34,13 +39,17 @@ use crate::network::charter::Charter;
 use crate::network::members::{Standing, Standings};
 use crate::network::statement::Statement;
 use crate::order::Precedence;
+use crate::overlay::{Broadcast, Ended, Neighbours};
 use crate::set::{Entry, Index, SetKey, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
-use crate::version::{SignedVersion, forget_at};
-use deadlines::{Deadlines, Due};
+use crate::version::SignedVersion;
+use arrivals::ArrivalLog;
+use catching_up::Cursors;
 use intake::PendingSource;
 use link::Link;
+use pulling::Turn;
 use quarantine::Quarantine;
+use spreading::News;
 use trust::Trust;
 
 /// Versions published here whose spread is followed.
@@ -51,20 +60,34 @@ const SPREAD_FOLLOWED_MAX: usize = 10_000;
 pub struct Node {
     trust: Trust,
     sets: [Index; 2],
+    /// Order of arrival, by audience number.
+    logs: [ArrivalLog; 2],
+    cursors: Cursors,
+    /// Who is being asked for what is missing, by audience number.
+    turns: [Option<Turn>; 2],
+    neighbours: Neighbours,
+    broadcast: Broadcast,
+    news: News,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     quarantine: Quarantine,
     /// What the store lost: only that version or a later one may take the slot again.
     lost: BTreeMap<Slot, Precedence>,
-    deadlines: Deadlines,
+    /// The sets were last searched for deadlines in this hour; `None`: they have to be at the next tick.
+    searched_in: Option<UnixHour>,
+    /// What was past a deadline when it came, after that search. At most [`tick::OVERDUE_SLOTS_MAX`].
+    overdue: Vec<Slot>,
     pending: BTreeMap<u64, PendingSource>,
     next_ticket: u64,
     hlc_max: Hlc,
     /// Which peers are known to hold a version that was published here, oldest first.
     spread: BTreeMap<Vid, Vec<Peer>>,
     spread_order: std::collections::VecDeque<Vid>,
+    /// The same versions by their place in the arrival log.
+    spread_places: BTreeMap<(Audience, u64), Vid>,
     random: u64,
     compare_next_at: UnixMillis,
+    progress_noted_at: UnixMillis,
     read_only: Option<String>,
 }
 
@@ -114,23 +137,35 @@ pub struct LinkState {
 }
 
 impl Node {
-    /// A node with empty sets. `seed` chooses the jitter of its periodic work and the first ticket, and nothing else.
-    pub fn new(charter: Charter, seed: u64) -> Node {
+    /// A node with empty sets, known to others by the key `own`. `seed` chooses the jitter of its periodic work, the first
+    /// ticket, the name of its arrival logs and whom it is linked to: it must be secret and another one at each start.
+    pub fn new(charter: Charter, own: Peer, seed: u64) -> Node {
+        let epoch = blake3::hash(&[b"arrival log".as_slice(), &seed.to_be_bytes()].concat());
+        let epoch = u64::from_le_bytes(std::array::from_fn(|i| epoch.as_bytes()[i]));
         Node {
             trust: Trust::new(charter),
             sets: [Index::new(), Index::new()],
+            logs: [ArrivalLog::new(epoch), ArrivalLog::new(epoch)],
+            cursors: Cursors::default(),
+            turns: [None; 2],
+            neighbours: Neighbours::new(own, epoch ^ seed),
+            broadcast: Broadcast::new(own, !epoch),
+            news: News::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             quarantine: Quarantine::default(),
             lost: BTreeMap::new(),
-            deadlines: Deadlines::default(),
+            searched_in: None,
+            overdue: Vec::new(),
             pending: BTreeMap::new(),
             next_ticket: seed,
             hlc_max: Hlc(0),
             spread: BTreeMap::new(),
             spread_order: std::collections::VecDeque::new(),
+            spread_places: BTreeMap::new(),
             random: seed,
             compare_next_at: 0,
+            progress_noted_at: 0,
             read_only: None,
         }
     }
@@ -147,10 +182,16 @@ impl Node {
         }
     }
 
+    /// Takes in how far a peer's log was consumed, as kept by the last [`Operation::Cursors`].
+    pub fn restore_cursor(&mut self, peer: Peer, audience: Audience, place: LogPlace) {
+        self.cursors.set(peer, audience, place, |_| false);
+    }
+
     /// Ends restoring: evaluates who is a member. Returns what no longer belongs into the sets.
     pub fn restored(&mut self) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.settle(&mut outputs);
+        self.settle(0, &mut outputs);
+        self.choose_candidates();
         outputs
     }
 
@@ -159,7 +200,19 @@ impl Node {
         let mut outputs = Vec::new();
         match input {
             Input::Connected { peer, outbound } => self.on_connected(now, peer, outbound, &mut outputs),
-            Input::Disconnected { peer } => drop(self.links.remove(&peer)),
+            Input::Disconnected { peer } => {
+                self.unlink(now, &peer, Ended::Lost);
+                self.mind_links(now, &mut outputs);
+                self.pull_where_due(now, &mut outputs);
+            }
+            Input::DialFailed { peer, why } => {
+                self.neighbours.dial_failed(now, &peer, why);
+                self.mind_links(now, &mut outputs);
+            }
+            Input::Introduced { peer } => {
+                self.neighbours.introduce(peer);
+                self.mind_links(now, &mut outputs);
+            }
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
             Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
@@ -195,7 +248,7 @@ impl Node {
     }
 
     /// Who wins a slot: publisher and entry.
-    pub fn winner(&self, slot: &Slot) -> Option<(OrgId, &Entry)> {
+    pub fn winner(&self, slot: &Slot) -> Option<(OrgId, Entry)> {
         let entry = self.set(slot.audience).get(&slot.key)?;
         Some((self.devices.device(entry.device).0, entry))
     }
@@ -259,18 +312,18 @@ impl Node {
         self.spread.get(vid).map_or(0, Vec::len)
     }
 
-    /// Puts a version into its set and notes its deadlines. Returns the entry that it replaces.
+    /// Puts a version into its set and notes if a deadline has already passed. Returns the entry that it replaces.
     fn enter(&mut self, slot: Slot, version: &SignedVersion, lapsed: bool) -> Option<Entry> {
         let header = version.header();
-        let entry =
-            Entry { vid: version.vid(), hlc: header.hlc, device: self.devices.number(header.org, header.device) };
+        let device = self.devices.number(header.org, header.device);
+        let mut entry = Entry::of(header, version.vid(), device);
+        if lapsed {
+            entry.lease_hours = 0;
+        }
         let replaced = self.set_mut(slot.audience).insert(slot.key, entry);
         self.hlc_max = self.hlc_max.max(header.hlc);
-        if header.kind.is_content() {
-            if !version.is_withdrawal() && !lapsed {
-                self.deadlines.add(header.lease_until, slot, entry.vid, Due::Lapse);
-            }
-            self.deadlines.add(UnixHour::containing(forget_at(header.hlc)), slot, entry.vid, Due::Forget);
+        if self.searched_in.is_some_and(|hour| tick::is_past_deadline(&slot.key, &entry, hour)) {
+            self.note_overdue(slot);
         }
         replaced
     }
@@ -279,12 +332,10 @@ impl Node {
     fn expel(&mut self, org: &OrgId, is_content: bool, operations: &mut Vec<Operation>) {
         let first = SetKey::first_of(is_content, org);
         for audience in Audience::ALL {
-            let own = |(key, entry): &(&SetKey, &Entry)| {
-                key.0[..8] == first.0[..8] && self.devices.device(entry.device).0 == *org
-            };
-            let prefix = |(key, _): &(&SetKey, &Entry)| key.0[..8] == first.0[..8];
+            let own = |(_, entry): &(SetKey, Entry)| self.devices.device(entry.device).0 == *org;
+            let prefix = |(key, _): &(SetKey, Entry)| key.0[..8] == first.0[..8];
             let keys: Vec<SetKey> =
-                self.set(audience).range(&first, None).take_while(prefix).filter(own).map(|(key, _)| *key).collect();
+                self.set(audience).range(&first, None).take_while(prefix).filter(own).map(|(key, _)| key).collect();
             for key in keys {
                 self.set_mut(audience).remove(&key);
                 operations.push(Operation::Forget { slot: Slot { audience, key } });
@@ -305,14 +356,18 @@ impl Node {
         (value ^ (value >> 31)) % bound.max(1)
     }
 
-    fn follow_spread(&mut self, vid: Vid) {
+    /// Follows who holds a version that was published here and is the last in its arrival log.
+    fn follow_spread(&mut self, audience: Audience, vid: Vid) {
         if self.spread.insert(vid, Vec::new()).is_none() {
             self.spread_order.push_back(vid);
         }
+        let place = self.logs[usize::from(audience.number())].head().sequence;
+        self.spread_places.insert((audience, place), vid);
         if self.spread_order.len() > SPREAD_FOLLOWED_MAX
             && let Some(oldest) = self.spread_order.pop_front()
         {
             self.spread.remove(&oldest);
+            self.spread_places.retain(|_, vid| *vid != oldest);
         }
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! Spec: `spec/07-sync.md`, sections 1 and 2. Tested: beside each file, `spec/vectors/set_*.json`.
 
+mod entry;
 mod index;
 mod key;
+mod summary;
 
-pub use index::{Entry, Index, Summary};
+pub use entry::Entry;
+pub use index::{Entries, Index};
 pub use key::{SetKey, Slot};
+pub use summary::Summary;

@@ -3,8 +3,10 @@
 //! Stateless on the answering side: [`answer`] is a function of the set and one frame's ranges.
 //! Spec: `spec/07-sync.md`, section 5. Tested: below and `spec/vectors/ranges_*.json`.
 
+mod keys;
 mod range;
 
+pub use keys::{KeyListError, read_keys, read_pairs, write_keys, write_pairs};
 pub use range::{Range, RangeContent, RangeError, read_ranges, write_ranges};
 
 use crate::id::Vid;
@@ -13,6 +15,9 @@ use crate::set::{Index, SetKey};
 
 /// A record and its winning version, as one side tells the other.
 pub type Pair = (SetKey, Vid);
+
+/// Part of the key space: lower bound, inclusive; upper bound, exclusive, `None` for the end.
+pub type Span = (SetKey, Option<SetKey>);
 
 /// What follows from a peer's ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +28,10 @@ pub struct Answer {
     pub wants: Vec<Pair>,
     /// Pairs that this side has and the peer lacks.
     pub offers: Vec<Pair>,
+    /// Spans of which this side holds nothing and the peer something: lower bound, and upper bound unless it is the end.
+    pub fetches: Vec<Span>,
+    /// The sets differ somewhere in what was compared.
+    pub differs: bool,
 }
 
 /// The first range of a session: everything, by its fingerprint.
@@ -40,12 +49,19 @@ pub fn answer(index: &Index, lower: SetKey, ranges: &[Range]) -> Answer {
         let upper = range.upper.as_ref();
         match &range.content {
             RangeContent::Skip => skip(&mut answer.ranges, range.upper),
-            RangeContent::Fingerprint { fingerprint, count } => {
+            RangeContent::Fetching => {
+                answer.differs = true;
+                skip(&mut answer.ranges, range.upper);
+            }
+            RangeContent::Fingerprint(fingerprint) => {
                 let own = index.summary(&from, upper);
-                if own.fingerprint() == *fingerprint && own.count == *count {
+                if own.fingerprint() == *fingerprint {
                     skip(&mut answer.ranges, range.upper);
+                } else if own.count == 0 {
+                    answer.fetches.push((from, range.upper));
+                    answer.ranges.push(Range { upper: range.upper, content: RangeContent::Fetching });
                 } else if own.count <= ITEMS_PER_RANGE_MAX as u64 {
-                    let items = index.range(&from, upper).map(|(key, entry)| (*key, entry.vid)).collect();
+                    let items = index.range(&from, upper).map(|(key, entry)| (key, entry.vid)).collect();
                     answer.ranges.push(Range { upper: range.upper, content: RangeContent::Items(items) });
                 } else {
                     let parts = index.split(&from, upper, RANGE_FAN_OUT);
@@ -66,6 +82,7 @@ pub fn answer(index: &Index, lower: SetKey, ranges: &[Range]) -> Answer {
     if answer.ranges.iter().all(|range| range.content == RangeContent::Skip) {
         answer.ranges.clear();
     }
+    answer.differs |= !(answer.ranges.is_empty() && answer.wants.is_empty() && answer.offers.is_empty());
     answer
 }
 
@@ -78,13 +95,12 @@ fn compare(index: &Index, lower: &SetKey, upper: Option<&SetKey>, theirs: &[Pair
     answer.wants.extend(wanted(index, theirs));
     let lacks = |key: &SetKey| theirs.binary_search_by(|(other, _)| other.cmp(key)).is_err();
     let room = OFFERS_PER_ANSWER_MAX.saturating_sub(answer.offers.len());
-    let lacking = index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (*key, entry.vid));
+    let lacking = index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (key, entry.vid));
     answer.offers.extend(lacking.take(room));
 }
 
 fn by_fingerprint(index: &Index, lower: &SetKey, upper: Option<&SetKey>) -> Range {
-    let summary = index.summary(lower, upper);
-    let content = RangeContent::Fingerprint { fingerprint: summary.fingerprint(), count: summary.count };
+    let content = RangeContent::Fingerprint(index.summary(lower, upper).fingerprint());
     Range { upper: upper.copied(), content }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! 1. A model of 10 to 10,000 nodes that run the product's overlay, beside one of the same nodes that run the protocol of
 //!    `iroh-gossip`: same delays, same publishes, same crash of 30 % of the nodes at once.
-//! 2. What a node sends in a day without publishes, among 30 and among 1,000.
+//! 2. What a node sends in a day without publishes, among 30 and among 1,000, in the model.
+//! 3. A hundred real nodes in this process, on loopback.
 //!
 //! `--count` replaces the number of measured publishes.
 
+mod fleet;
 mod iroh;
 mod model;
 mod plot;
@@ -33,6 +35,10 @@ const IDLE_NODES: [usize; 2] = [30, 1_000];
 const PUBLISHES: usize = 30;
 /// Publishes before them.
 const WARM_UP: usize = 20;
+/// Real nodes.
+const REAL_NODES: usize = 100;
+/// Measured publishes at the real nodes.
+const REAL_PUBLISHES: usize = 200;
 /// Hops to the farthest node, at any size.
 const HOPS_MAX: f64 = 10.0;
 /// Copies per node and message when stable.
@@ -57,12 +63,14 @@ pub(crate) fn run(count: Option<usize>, plot: Option<&Path>) -> Result<Vec<Figur
     for nodes in IDLE_NODES {
         let plan = Plan { nodes, seed: SEED, warm_up: 0, publishes: 0 };
         let idle = Model::new(plan).idle();
-        let figure = |what: &str, bytes: f64| {
-            Figure::new(CASE, format!("{nodes} nodes, idle: {what}"), "MB/day", bytes / 1e6)
-        };
+        let figure =
+            |what: &str, bytes: f64| Figure::new(CASE, format!("{nodes} nodes, idle: {what}"), "MB/day", bytes / 1e6);
         figures.push(figure("frames sent by a node", idle.frames));
         figures.push(figure("keepalive of HTTP/2 sent by a node", idle.keepalive));
     }
+    let publishes = count.unwrap_or(REAL_PUBLISHES);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    figures.extend(runtime.block_on(fleet::run(REAL_NODES, publishes))?);
     if let Some(path) = plot {
         plot::write(path, "A version spreads: 10 to 10,000 nodes in a model", &panels(&runs))?;
     }
@@ -77,8 +85,16 @@ fn compare(nodes: usize, ours: &Outcome, theirs: &Outcome) -> Vec<Figure> {
     let hops = |summary: &Summary| f64::from(summary.hops_max);
     let (a, b) = (&ours.stable, &theirs.stable);
     let mut figures = vec![
-        Figure::new(CASE, format!("{nodes} nodes: links per node, mean"), "links", ours.links).beside(PEER, theirs.links),
-        beside("first publishes", "copies per node and message", "copies", |s| s.copies, &ours.warm_up, &theirs.warm_up),
+        Figure::new(CASE, format!("{nodes} nodes: links per node, mean"), "links", ours.links)
+            .beside(PEER, theirs.links),
+        beside(
+            "first publishes",
+            "copies per node and message",
+            "copies",
+            |s| s.copies,
+            &ours.warm_up,
+            &theirs.warm_up,
+        ),
         beside("stable", "hops, farthest", "hops", hops, a, b).at_most(HOPS_MAX),
         beside("stable", "hops, p99", "hops", |s| f64::from(s.hops_p99), a, b),
         beside("stable", "hops, mean", "hops", |s| s.hops_mean, a, b),

@@ -10,9 +10,14 @@ use clap::{Parser, ValueEnum};
 
 mod figure;
 mod gossip;
+mod idle;
 mod import;
+mod index;
+mod initial;
 mod latency;
+mod population;
 mod publisher;
+mod sync;
 
 use figure::Figure;
 
@@ -28,6 +33,9 @@ struct Arguments {
     /// Publishes or records instead of the case's own number, for a quick look.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
+    /// How often `initial` kills the receiver of a second sync.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    kills: u32,
     /// Also write the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -42,6 +50,14 @@ enum Case {
     Latency,
     /// From a spreadsheet to acknowledged records on one node.
     Import,
+    /// What two nodes say to each other to find out what one of them lacks.
+    Sync,
+    /// An empty node gets everything from another one.
+    Initial,
+    /// Many nodes while nothing happens.
+    Idle,
+    /// Memory and time of the index of a set.
+    Index,
     /// How versions spread: 10 to 10,000 nodes in a model, 100 real ones.
     Gossip,
 }
@@ -62,6 +78,10 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let figures: Vec<Figure> = match arguments.case {
         Case::Latency => latency::run(count)?,
         Case::Import => import::run(count)?,
+        Case::Idle => idle::run(count)?,
+        Case::Sync => sync::run(count)?,
+        Case::Initial => initial::run(count, arguments.kills)?,
+        Case::Index => index::run(count)?,
         Case::Gossip => gossip::run(count, arguments.plot.as_deref())?,
     };
     print!("{}", figure::table(&figures));

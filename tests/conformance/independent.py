@@ -227,29 +227,40 @@ def read_ranges(lower, data, is_reply):
         at += count
         return data[at - count : at]
 
+    def key_after(previous):
+        head = take(1)[0]
+        shared, new = head >> 4, head & 15
+        new = new or 16 - shared
+        if shared + new > 16:
+            raise Refused("bound-length")
+        return (previous[:shared] + take(new)).ljust(16, b"\0")
+
     while at < len(data):
         if ended:
             raise Refused("order")
-        length = take(1)[0]
-        if length > 16:
-            raise Refused("bound-length")
-        upper = take(length).ljust(16, b"\0") if length else END
+        mode = take(1)[0]
+        upper = END if mode >= 128 else key_after(lower)
         if upper <= lower:
             raise Refused("order")
-        mode = take(1)[0]
+        mode %= 128
         if mode == 0:
             content = ("skip",)
         elif mode == 1:
-            content = ("fingerprint", take(16), int.from_bytes(take(8), "big"))
+            content = ("fingerprint", take(16))
         elif mode == 2:
             count = take(1)[0]
             if count > 32:
                 raise Refused("too-many-items")
-            pairs = [(take(16), take(16)) for _ in range(count)]
-            keys = [key for key, _ in pairs]
-            if any(a >= b for a, b in zip(keys, keys[1:])) or any(not lower <= key < upper for key in keys):
-                raise Refused("items")
+            pairs, previous = [], lower
+            for i in range(count):
+                key = key_after(previous)
+                if not lower <= key < upper or (i and key <= previous):
+                    raise Refused("items")
+                pairs.append((key, take(16)))
+                previous = key
             content = ("items", pairs)
+        elif mode == 3:
+            content = ("fetching",)
         else:
             raise Refused("mode")
         opened += mode != 0
@@ -263,18 +274,21 @@ def read_ranges(lower, data, is_reply):
 
 
 def answer(entries, ranges):
-    """Wants, offers, and for each range what must be said; a cut is told by its bounds only."""
-    entries, wants, offers, said = dict(entries), [], [], []
+    """Wants, offers, fetches, and for each range what must be said; a cut is told by its bounds only."""
+    entries, wants, offers, fetches, said = dict(entries), [], [], [], []
     for lower, upper, content in ranges:
         own = sorted((key, vid) for key, vid in entries.items() if lower <= key < upper)
         if content[0] == "items":
             wants += [(key, vid) for key, vid in content[1] if entries.get(key) != vid]
             offers += [(key, vid) for key, vid in own if key not in dict(content[1])]
-        if content[0] != "fingerprint" or content[1:] == (fingerprint(own), len(own)):
+        if content[0] != "fingerprint" or content[1] == fingerprint(own):
             said.append("skip")
+        elif not own:
+            fetches.append({"lower": lower.hex(), "upper": None if upper == END else upper.hex()})
+            said.append(("fetching",))
         else:
             said.append(("items", own) if len(own) <= 32 else ("cut", lower, upper))
-    return wants, offers, said
+    return wants, offers, fetches, said
 
 
 # ---- 02-records.md, section 6: only whether a message can be read ----
@@ -557,8 +571,8 @@ def ranges():
             uppers = [None if upper == END else upper.hex() for _, upper, _ in found]
             equal((modes, uppers), ([said["mode"] for said in case["says"]], [said["upper"] for said in case["says"]]), where)
             continue
-        wants, offers, said = answer(entries_of(case), found)
-        equal((listed(wants), listed(offers)), (case["wants"], case["offers"]), where)
+        wants, offers, fetches, said = answer(entries_of(case), found)
+        equal((listed(wants), listed(offers), fetches), (case["wants"], case["offers"], case["fetches"]), where)
         if not any(step[0] == "cut" for step in said) and any(step != "skip" for step in said):
             equal([step[0] for step in said], [part["mode"] for part in case["says"]], where)
         # A cut is right when its parts have the fingerprints of what they hold.
@@ -566,7 +580,7 @@ def ranges():
             for lower, upper, content in read_ranges(unhex(case["lower"]), data_of(case["answer"]), True):
                 own = [(key, vid) for key, vid in entries_of(case) if lower <= key < upper]
                 if content[0] == "fingerprint":
-                    equal(content[1:], (fingerprint(own), len(own)), where)
+                    equal(content[1], fingerprint(own), where)
     for case, where in cases("ranges_invalid"):
         lower, data = unhex(case["lower"]), data_of(case["ranges"])
         equal(refused(lambda: read_ranges(lower, data, case["reply"])), case["detail"], where)

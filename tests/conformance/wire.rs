@@ -3,12 +3,13 @@
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId, Vid};
 use fingerpost_proto::key::{Domain, KeyError, PublicKey};
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::node::{Reject, read_frame, write_frame};
+use fingerpost_proto::node::{Reject, read_compressed, read_frame, write_frame};
 use fingerpost_proto::set::{Entry, Index, SetKey};
 use fingerpost_proto::sync::{Pair, Range, RangeContent, RangeError, answer, read_ranges, write_ranges};
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::SignedVersion;
+use prost::Message;
 use serde_json::{Value, json};
 
 use crate::vector::{bytes, bytes_of, fixed, hex, list, number, text};
@@ -102,7 +103,7 @@ fn pairs(case: &Value, field: &str) -> Vec<Pair> {
 fn index(case: &Value) -> Index {
     let mut index = Index::new();
     for (key, vid) in pairs(case, "entries") {
-        index.insert(key, Entry { vid, hlc: Hlc(0), device: 0 });
+        index.insert(key, Entry { vid, hlc: Hlc(0), device: 0, lease_hours: 0 });
     }
     index
 }
@@ -129,10 +130,10 @@ fn said(case: &Value) -> Vec<Range> {
     let range = |range: &Value| {
         let content = match text(range, "mode") {
             "skip" => RangeContent::Skip,
-            "fingerprint" => {
-                RangeContent::Fingerprint { fingerprint: fixed(range, "fingerprint"), count: number(range, "count") }
-            }
-            _ => RangeContent::Items(pairs(range, "items")),
+            "fingerprint" => RangeContent::Fingerprint(fixed(range, "fingerprint")),
+            "items" => RangeContent::Items(pairs(range, "items")),
+            "fetching" => RangeContent::Fetching,
+            mode => panic!("unknown mode {mode}"),
         };
         Range { upper: bound(&range["upper"]), content }
     };
@@ -144,13 +145,16 @@ pub(crate) fn ranges(case: &Value) {
     let found = bytes(case, "ranges");
     if text(case, "what") == "ranges" {
         let read = read_ranges(lower, &found, case["reply"].as_bool().unwrap()).unwrap();
-        assert_eq!((&read, write_ranges(&read)), (&said(case), found));
+        assert_eq!((&read, write_ranges(lower, &read)), (&said(case), found));
         return;
     }
     let read = read_ranges(lower, &found, false).unwrap();
     let answer = answer(&index(case), lower, &read);
     assert_eq!((answer.wants, answer.offers), (pairs(case, "wants"), pairs(case, "offers")));
-    assert_eq!((write_ranges(&answer.ranges), answer.ranges), (bytes(case, "answer"), said(case)));
+    let spans: Vec<_> =
+        list(case, "fetches").iter().map(|span| (SetKey(fixed(span, "lower")), bound(&span["upper"]))).collect();
+    assert_eq!(answer.fetches, spans);
+    assert_eq!((write_ranges(lower, &answer.ranges), answer.ranges), (bytes(case, "answer"), said(case)));
 }
 
 pub(crate) fn ranges_error(case: &Value) -> Result<(), String> {
@@ -169,11 +173,15 @@ pub(crate) fn ranges_error(case: &Value) -> Result<(), String> {
     Err(format!("ranges: {detail}"))
 }
 
+fn route(route: &fingerpost_proto::v1::Route) -> Value {
+    json!({ "direct": route.direct })
+}
+
 pub(crate) fn frame(case: &Value) {
     let content = read_frame(&bytes(case, "frame")).unwrap();
     let found = match &content {
         Content::Hello(hello) => {
-            let set = |set: &fingerpost_proto::v1::SetSummary| json!({ "audience": set.audience, "fingerprint": hex(&set.fingerprint), "count": set.count });
+            let set = |set: &fingerpost_proto::v1::SetSummary| json!({ "audience": set.audience, "fingerprint": hex(&set.fingerprint), "count": set.count, "log_epoch": set.log_epoch.to_string(), "log_sequence": set.log_sequence });
             let sets: Vec<Value> = hello.sets.iter().map(set).collect();
             json!({ "hello": {
                 "level": hello.level, "level_min": hello.level_min, "network": hex(&hello.network),
@@ -183,18 +191,41 @@ pub(crate) fn frame(case: &Value) {
         Content::Bye(bye) => json!({ "bye": { "code": bye.code, "message": bye.message } }),
         Content::Versions(versions) => {
             let envelopes: Vec<String> = versions.envelopes.iter().map(hex).collect();
-            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last } })
+            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more, "route": versions.route.as_ref().map(route) } })
         }
         Content::Reconcile(frame) => json!({ "reconcile": {
-            "audience": frame.audience, "session": frame.session, "round": frame.round, "reply": frame.reply,
+            "audience": frame.audience, "session": frame.session, "round": frame.round,
             "lower": hex(&frame.lower), "ranges": hex(&frame.ranges),
         } }),
-        Content::Offer(offer) => json!({ "offer": { "audience": offer.audience, "pairs": hex(&offer.pairs) } }),
+        Content::Offer(offer) => {
+            json!({ "offer": { "audience": offer.audience, "pairs": hex(&offer.pairs), "announced": offer.announced } })
+        }
         Content::Want(want) => {
-            json!({ "want": { "audience": want.audience, "want": want.want, "keys": hex(&want.keys) } })
+            json!({ "want": { "audience": want.audience, "want": want.want, "keys": hex(&want.keys), "graft": want.graft } })
         }
         Content::Ping(ping) => json!({ "ping": { "nonce": ping.nonce, "clock_ms": ping.clock_ms } }),
         Content::Pong(pong) => json!({ "pong": { "nonce": pong.nonce, "clock_ms": pong.clock_ms } }),
+        Content::CatchUp(frame) => json!({ "catch_up": {
+            "audience": frame.audience, "want": frame.want, "epoch": frame.epoch.to_string(), "since": frame.since,
+        } }),
+        Content::Arrivals(frame) => json!({ "arrivals": {
+            "want": frame.want, "stale": frame.stale, "through": frame.through, "hints": hex(&frame.hints),
+            "fingerprint": hex(&frame.fingerprint),
+        } }),
+        Content::Take(frame) => json!({ "take": { "want": frame.want, "wanted": hex(&frame.wanted) } }),
+        Content::Fetch(frame) => json!({ "fetch": {
+            "audience": frame.audience, "want": frame.want, "lower": hex(&frame.lower), "upper": frame.upper.as_ref().map(hex),
+        } }),
+        Content::Progress(frame) => json!({ "progress": {
+            "audience": frame.audience, "sequence": frame.sequence, "consumed": frame.consumed, "level": frame.level,
+        } }),
+        Content::Compressed(frame) => json!({ "compressed": {
+            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data),
+            "payload": hex(read_compressed(frame).unwrap().encode_to_vec()),
+        } }),
+        Content::Prune(_) => json!({ "prune": {} }),
+        Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),
+        Content::Beat(beat) => json!({ "beat": { "root": hex(&beat.root), "sequence": beat.sequence, "hops": beat.hops } }),
     };
     assert_eq!(found, case["says"]);
     assert_eq!(hex(write_frame(content)), text(case, "frame"));

@@ -5,3 +5,4 @@ pub mod convert;
 pub mod crash;
 pub mod http;
 pub mod power;
+pub mod samples;

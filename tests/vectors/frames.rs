@@ -1,9 +1,12 @@
 //! Vectors of frames: `spec/06-link.md`, sections 2 to 6.
 
+use fingerpost_proto::compression::{DICTIONARY, compress};
+use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::node::write_frame;
-use fingerpost_proto::set::Index;
+use fingerpost_proto::set::{Index, SetKey};
+use fingerpost_proto::sync::{Pair, write_keys, write_pairs};
 use fingerpost_proto::time::Hlc;
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
@@ -29,6 +32,8 @@ fn hello(city: &City) -> v1::Hello {
     let set = |audience: Audience| v1::SetSummary {
         audience: audience.number().into(),
         fingerprint: empty.clone(),
+        log_epoch: 0x0123_4567_89ab_cdef,
+        log_sequence: 300,
         ..Default::default()
     };
     v1::Hello {
@@ -41,6 +46,18 @@ fn hello(city: &City) -> v1::Hello {
     }
 }
 
+/// Three services, as one message.
+fn many_versions(city: &City) -> v1::Versions {
+    let service = |n: u8| city.forum.service(city.network, &format!("s{n}"), "Drop-in", Hlc::new(NOW, 0));
+    let envelopes = (0..3).map(|n| service(n).envelope().to_vec()).collect();
+    v1::Versions { envelopes, want: 9, last: true, ..Default::default() }
+}
+
+fn compressed(payload: &[u8]) -> v1::Compressed {
+    let data = compress(payload).expect("headers of one organisation are alike");
+    v1::Compressed { dictionary: DICTIONARY, payload_bytes: payload.len() as u32, data }
+}
+
 fn valid() -> Vec<Value> {
     let city = City::new();
     let frame = |name: &str, why: &str, content: Content, says: Value| {
@@ -50,10 +67,14 @@ fn valid() -> Vec<Value> {
     let sets: Vec<Value> = hello
         .sets
         .iter()
-        .map(|set| json!({ "audience": set.audience, "fingerprint": hex(&set.fingerprint), "count": set.count }))
+        .map(|set| json!({ "audience": set.audience, "fingerprint": hex(&set.fingerprint), "count": set.count, "log_epoch": set.log_epoch.to_string(), "log_sequence": set.log_sequence }))
         .collect();
     let version = city.forum.service(city.network, "drop-in", "Drop-in", Hlc::new(NOW, 0));
-    let pair = [[1u8; 16], [2; 16]].concat();
+    let pair = write_pairs(&[(SetKey([1; 16]), Vid([2; 16]))]);
+    let keys = write_keys([&SetKey([1; 16]), &SetKey([1, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
+    let payload = many_versions(&city).encode_to_vec();
+    let compressed = compressed(&payload);
+    let hints = [vec![1; 8], vec![2], vec![2; 8], vec![9; 8], vec![3; 8], vec![8; 8]].concat();
     vec![
         frame(
             "hello",
@@ -74,17 +95,23 @@ fn valid() -> Vec<Value> {
         frame(
             "versions-pushed",
             "want 0: pushed",
-            Content::Versions(v1::Versions { envelopes: vec![version.envelope().to_vec()], want: 0, last: true }),
+            Content::Versions(v1::Versions {
+                envelopes: vec![version.envelope().to_vec()],
+                want: 0,
+                last: true,
+                more: false,
+                route: Some(v1::Route { direct: true }),
+            }),
             json!({
-                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true },
+                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false, "route": { "direct": true } },
             }),
         ),
         frame(
             "versions-none",
             "the answer to a Want for nothing that is here",
-            Content::Versions(v1::Versions { envelopes: vec![], want: 7, last: true }),
+            Content::Versions(v1::Versions { envelopes: vec![], want: 7, last: true, ..Default::default() }),
             json!({
-                "versions": { "envelopes": [], "want": 7, "last": true },
+                "versions": { "envelopes": [], "want": 7, "last": true, "more": false, "route": null },
             }),
         ),
         frame(
@@ -94,12 +121,11 @@ fn valid() -> Vec<Value> {
                 audience: 0,
                 session: 1,
                 round: 0,
-                reply: false,
-                lower: vec![0; 16],
-                ranges: [&[0, 1][..], &[0xab; 16], &5u64.to_be_bytes()].concat(),
+                lower: vec![],
+                ranges: [&[0x81][..], &[0xab; 16]].concat(),
             }),
             json!({
-                "reconcile": { "audience": 0, "session": 1, "round": 0, "reply": false, "lower": "00".repeat(16), "ranges": hex([&[0, 1][..], &[0xab; 16], &5u64.to_be_bytes()].concat()) },
+                "reconcile": { "audience": 0, "session": 1, "round": 0, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
             }),
         ),
         frame(
@@ -109,26 +135,108 @@ fn valid() -> Vec<Value> {
                 audience: 1,
                 session: 1,
                 round: 1,
-                reply: true,
-                lower: vec![0; 16],
-                ranges: vec![0, 0],
+                lower: vec![1, 2],
+                ranges: vec![0x80],
             }),
             json!({
-                "reconcile": { "audience": 1, "session": 1, "round": 1, "reply": true, "lower": "00".repeat(16), "ranges": "0000" },
+                "reconcile": { "audience": 1, "session": 1, "round": 1, "lower": "0102", "ranges": "80" },
             }),
         ),
         frame(
             "offer",
             "one pair of key and vid",
-            Content::Offer(v1::Offer { audience: 0, pairs: pair.clone() }),
-            json!({ "offer": { "audience": 0, "pairs": hex(pair) } }),
+            Content::Offer(v1::Offer { audience: 0, pairs: pair.clone(), announced: false }),
+            json!({ "offer": { "audience": 0, "pairs": hex(&pair), "announced": false } }),
+        ),
+        frame(
+            "offer-announced",
+            "news that another link probably brings",
+            Content::Offer(v1::Offer { audience: 1, pairs: pair.clone(), announced: true }),
+            json!({ "offer": { "audience": 1, "pairs": hex(pair), "announced": true } }),
         ),
         frame(
             "want",
             "two keys",
-            Content::Want(v1::Want { audience: 0, want: 3, keys: vec![1; 32] }),
-            json!({ "want": { "audience": 0, "want": 3, "keys": "01".repeat(32) } }),
+            Content::Want(v1::Want { audience: 0, want: 3, keys: keys.clone(), graft: false }),
+            json!({ "want": { "audience": 0, "want": 3, "keys": hex(&keys), "graft": false } }),
         ),
+        frame(
+            "want-graft",
+            "asks, and to be pushed to from now on",
+            Content::Want(v1::Want { audience: 0, want: 4, keys: keys.clone(), graft: true }),
+            json!({ "want": { "audience": 0, "want": 4, "keys": hex(&keys), "graft": true } }),
+        ),
+        frame(
+            "fetch",
+            "everything from a key to the end",
+            Content::Fetch(v1::Fetch { audience: 0, want: 5, lower: vec![1, 2], upper: None }),
+            json!({ "fetch": { "audience": 0, "want": 5, "lower": "0102", "upper": null } }),
+        ),
+        frame(
+            "fetch-span",
+            "everything between two keys",
+            Content::Fetch(v1::Fetch { audience: 1, want: 6, lower: vec![], upper: Some(vec![1]) }),
+            json!({ "fetch": { "audience": 1, "want": 6, "lower": "", "upper": "01" } }),
+        ),
+        frame(
+            "catch-up",
+            "what arrived after the 300th arrival",
+            Content::CatchUp(v1::CatchUp { audience: 0, want: 7, epoch: 0x0123_4567_89ab_cdef, since: 300 }),
+            json!({ "catch_up": { "audience": 0, "want": 7, "epoch": 0x0123_4567_89ab_cdef_u64.to_string(), "since": 300 } }),
+        ),
+        frame(
+            "arrivals",
+            "two hints under one first half of keys; nothing after them",
+            Content::Arrivals(v1::Arrivals {
+                want: 7,
+                stale: false,
+                through: 302,
+                hints: hints.clone(),
+                fingerprint: vec![0xab; 16],
+            }),
+            json!({ "arrivals": { "want": 7, "stale": false, "through": 302, "hints": hex(&hints), "fingerprint": "ab".repeat(16) } }),
+        ),
+        frame(
+            "arrivals-stale",
+            "the place is not in the log",
+            Content::Arrivals(v1::Arrivals { want: 7, stale: true, ..Default::default() }),
+            json!({ "arrivals": { "want": 7, "stale": true, "through": 0, "hints": "", "fingerprint": "" } }),
+        ),
+        frame(
+            "take",
+            "the second of the two",
+            Content::Take(v1::Take { want: 7, wanted: vec![0b10] }),
+            json!({ "take": { "want": 7, "wanted": "02" } }),
+        ),
+        frame(
+            "progress",
+            "how far this side has told, how far it holds",
+            Content::Progress(v1::Progress { audience: 0, sequence: 302, consumed: 12, level: true }),
+            json!({ "progress": { "audience": 0, "sequence": 302, "consumed": 12, "level": true } }),
+        ),
+        frame(
+            "compressed",
+            "versions, compressed with the dictionary",
+            Content::Compressed(compressed.clone()),
+            json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "payload": hex(&payload) } }),
+        ),
+        frame(
+            "neighbours",
+            "one node",
+            Content::Neighbours(v1::Neighbours { keys: city.forum.node.verifying_key().to_bytes().to_vec() }),
+            json!({ "neighbours": { "keys": hex(city.forum.node.verifying_key().to_bytes()) } }),
+        ),
+        frame(
+            "beat",
+            "the root of the tree is three links away",
+            Content::Beat(v1::Beat {
+                root: city.forum.node.verifying_key().to_bytes().to_vec(),
+                sequence: NOW / 60_000,
+                hops: 3,
+            }),
+            json!({ "beat": { "root": hex(city.forum.node.verifying_key().to_bytes()), "sequence": NOW / 60_000, "hops": 3 } }),
+        ),
+        frame("prune", "announce instead of pushing", Content::Prune(v1::Prune {}), json!({ "prune": {} })),
         frame(
             "ping",
             "asks for a Pong with the same nonce",
@@ -165,11 +273,15 @@ fn invalid() -> Vec<Value> {
         breaks(name, why, false, write_frame(Content::Hello(hello)), code, error)
     };
     let reconcile = |change: &dyn Fn(&mut v1::Reconcile)| {
-        let mut frame =
-            v1::Reconcile { audience: 0, session: 1, round: 0, reply: false, lower: vec![0; 16], ranges: vec![0, 0] };
+        let mut frame = v1::Reconcile { audience: 0, session: 1, round: 0, lower: vec![], ranges: vec![0x80] };
         change(&mut frame);
         Content::Reconcile(frame)
     };
+    let many = |count: u32| -> Vec<Pair> {
+        let key = |n: u32| SetKey(std::array::from_fn(|i| if i < 4 { n.to_be_bytes()[i] } else { 1 }));
+        (0..count).map(|n| (key(n), Vid([0; 16]))).collect()
+    };
+    let squeezed = compressed(&many_versions(&city).encode_to_vec());
     let empty = v1::Frame { content: None }.encode_to_vec();
     vec![
         breaks("too-large", "262,145 bytes", true, vec![0; FRAME_BYTES_MAX + 1], "BREACH", "frame-too-large"),
@@ -213,40 +325,93 @@ fn invalid() -> Vec<Value> {
             "INCOMPATIBLE_LEVEL",
             "incompatible-level",
         ),
-        breach("offer-audience", "audience 2", Content::Offer(v1::Offer { audience: 2, pairs: vec![] }), "audience"),
         breach(
-            "offer-uneven",
-            "33 bytes of pairs",
-            Content::Offer(v1::Offer { audience: 0, pairs: vec![1; 33] }),
-            "uneven",
+            "offer-audience",
+            "audience 2",
+            Content::Offer(v1::Offer { audience: 2, pairs: vec![], announced: false }),
+            "audience",
+        ),
+        breach(
+            "offer-cut",
+            "the vid is cut",
+            Content::Offer(v1::Offer { audience: 0, pairs: vec![1; 17], announced: false }),
+            "keys",
         ),
         breach(
             "offer-4097",
             "4,097 pairs",
-            Content::Offer(v1::Offer { audience: 0, pairs: vec![1; 4_097 * 32] }),
-            "too-many",
+            Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(&many(4_097)), announced: false }),
+            "keys",
         ),
         breach(
             "want-audience",
             "audience 7",
-            Content::Want(v1::Want { audience: 7, want: 1, keys: vec![] }),
+            Content::Want(v1::Want { audience: 7, want: 1, keys: vec![], graft: false }),
             "audience",
         ),
         breach(
-            "want-uneven",
-            "15 bytes of keys",
-            Content::Want(v1::Want { audience: 0, want: 1, keys: vec![1; 15] }),
-            "uneven",
+            "want-descending",
+            "keys 2 and 1",
+            Content::Want(v1::Want { audience: 0, want: 1, keys: vec![1, 2, 1, 1], graft: false }),
+            "keys",
         ),
         breach(
             "want-257",
             "257 keys",
-            Content::Want(v1::Want { audience: 0, want: 1, keys: vec![1; 257 * 16] }),
-            "too-many",
+            Content::Want(v1::Want {
+                audience: 0,
+                want: 1,
+                keys: write_keys(many(257).iter().map(|(key, _)| key)),
+                graft: false,
+            }),
+            "keys",
         ),
+        breach(
+            "fetch-lower",
+            "a lower bound of 17 bytes",
+            Content::Fetch(v1::Fetch { audience: 0, want: 1, lower: vec![1; 17], upper: None }),
+            "bound",
+        ),
+        breach(
+            "catch-up-audience",
+            "audience 2",
+            Content::CatchUp(v1::CatchUp { audience: 2, want: 1, epoch: 0, since: 0 }),
+            "audience",
+        ),
+        breach(
+            "arrivals-hints",
+            "a group of one hint that is cut",
+            Content::Arrivals(v1::Arrivals { want: 1, hints: vec![1; 20], ..Default::default() }),
+            "hints",
+        ),
+        breach(
+            "compressed-too-large",
+            "more bytes are stated than a frame may have",
+            Content::Compressed(v1::Compressed { payload_bytes: FRAME_BYTES_MAX as u32 + 1, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-other-size",
+            "one byte less is stated than comes out",
+            Content::Compressed(v1::Compressed { payload_bytes: squeezed.payload_bytes - 1, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-dictionary",
+            "dictionary 2",
+            Content::Compressed(v1::Compressed { dictionary: 2, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-trailing",
+            "a byte after the zstd frame",
+            Content::Compressed(v1::Compressed { data: [squeezed.data.as_slice(), &[0]].concat(), ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach("neighbours-17", "17 keys", Content::Neighbours(v1::Neighbours { keys: vec![1; 17 * 32] }), "too-many"),
         breach("reconcile-audience", "audience 2", reconcile(&|frame| frame.audience = 2), "audience"),
         breach("reconcile-round-16", "round 16", reconcile(&|frame| frame.round = 16), "rounds"),
-        breach("reconcile-lower", "a lower bound of 15 bytes", reconcile(&|frame| frame.lower = vec![0; 15]), "uneven"),
+        breach("reconcile-lower", "a lower bound of 17 bytes", reconcile(&|frame| frame.lower = vec![0; 17]), "bound"),
         breach("reconcile-ranges", "no range", reconcile(&|frame| frame.ranges = vec![]), "ranges"),
     ]
 }

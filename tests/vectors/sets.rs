@@ -30,7 +30,7 @@ fn pair(n: u8) -> Pair {
 fn index(pairs: &[Pair]) -> Index {
     let mut index = Index::new();
     for (key, vid) in pairs {
-        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0 });
+        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0, lease_hours: 0 });
     }
     index
 }
@@ -90,10 +90,13 @@ fn said(ranges: &[Range]) -> Vec<Value> {
         .iter()
         .map(|range| match &range.content {
             RangeContent::Skip => json!({ "upper": bound(&range.upper), "mode": "skip" }),
-            RangeContent::Fingerprint { fingerprint, count } => {
-                json!({ "upper": bound(&range.upper), "mode": "fingerprint", "fingerprint": hex(fingerprint), "count": count })
+            RangeContent::Fingerprint(fingerprint) => {
+                json!({ "upper": bound(&range.upper), "mode": "fingerprint", "fingerprint": hex(fingerprint) })
             }
-            RangeContent::Items(items) => json!({ "upper": bound(&range.upper), "mode": "items", "items": listed(items) }),
+            RangeContent::Fetching => json!({ "upper": bound(&range.upper), "mode": "fetching" }),
+            RangeContent::Items(items) => {
+                json!({ "upper": bound(&range.upper), "mode": "items", "items": listed(items) })
+            }
         })
         .collect()
 }
@@ -102,7 +105,7 @@ fn written(name: &str, why: &str, lower: SetKey, is_reply: bool, ranges: &[Range
     case(
         name,
         why,
-        json!({ "what": "ranges", "lower": hex(lower), "reply": is_reply, "ranges": bytes(write_ranges(ranges)), "says": said(ranges) }),
+        json!({ "what": "ranges", "lower": hex(lower), "reply": is_reply, "ranges": bytes(write_ranges(lower, ranges)), "says": said(ranges) }),
     )
 }
 
@@ -112,8 +115,9 @@ fn answered(name: &str, why: &str, own: &[Pair], lower: SetKey, ranges: &[Range]
         name,
         why,
         json!({
-            "what": "answer", "entries": listed(own), "lower": hex(lower), "ranges": bytes(write_ranges(ranges)),
-            "answer": bytes(write_ranges(&answer.ranges)), "says": said(&answer.ranges), "wants": listed(&answer.wants), "offers": listed(&answer.offers),
+            "what": "answer", "entries": listed(own), "lower": hex(lower), "ranges": bytes(write_ranges(lower, ranges)),
+            "answer": bytes(write_ranges(lower, &answer.ranges)), "says": said(&answer.ranges), "wants": listed(&answer.wants), "offers": listed(&answer.offers),
+            "fetches": answer.fetches.iter().map(|(lower, upper)| json!({ "lower": hex(lower), "upper": bound(upper) })).collect::<Vec<_>>(),
         }),
     )
 }
@@ -126,10 +130,7 @@ fn key(bytes: &[u8]) -> SetKey {
 
 fn ranges() -> Vec<Value> {
     let skip = |upper: Option<SetKey>| Range { upper, content: RangeContent::Skip };
-    let print = |upper: Option<SetKey>| Range {
-        upper,
-        content: RangeContent::Fingerprint { fingerprint: [0xab; 16], count: 258 },
-    };
+    let print = |upper: Option<SetKey>| Range { upper, content: RangeContent::Fingerprint([0xab; 16]) };
     let items = |upper: Option<SetKey>, pairs: Vec<Pair>| Range { upper, content: RangeContent::Items(pairs) };
     let mut pairs: Vec<Pair> = (0..40).map(pair).collect();
     pairs.sort_unstable();
@@ -142,6 +143,20 @@ fn ranges() -> Vec<Value> {
     vec![
         written("skip-all", "one range up to the end, nothing to say", zero, true, &[skip(None)]),
         written("opening", "the first frame of a session", zero, false, &[print(None)]),
+        written(
+            "fetching",
+            "nothing is held here, all of it is fetched",
+            zero,
+            false,
+            &[Range { upper: None, content: RangeContent::Fetching }],
+        ),
+        written(
+            "bounds-shared",
+            "a bound is written by how many bytes it shares with the one before, and its new bytes",
+            key(&[7; 12]),
+            false,
+            &[print(Some(key(&[7, 7, 7, 7, 7, 7, 7, 7, 9]))), skip(Some(key(&[7, 7, 7, 7, 7, 7, 7, 7, 9, 1])))],
+        ),
         written(
             "bounds",
             "a bound is written without its trailing zeros",
@@ -166,6 +181,13 @@ fn ranges() -> Vec<Value> {
         ),
         written("request-of-128", "128 ranges with content, the most in a request", zero, false, &many),
         answered("answer-equal", "equal sets: no range is open", &pairs, zero, &opening(&index(&pairs))),
+        answered(
+            "answer-nothing-here",
+            "no own entries: the span is fetched whole",
+            &[],
+            zero,
+            &opening(&index(&pairs)),
+        ),
         answered(
             "answer-items",
             "at most 32 own entries: they are listed",
@@ -199,30 +221,37 @@ fn bad_ranges() -> Vec<Value> {
         )
     };
     let zero = SetKey::default();
-    let print = [&[1u8][..], &[0xab; 16], &[0; 8]].concat();
-    let open = |number: u16| -> Vec<u8> {
-        (1..=number).flat_map(|n| [&[2u8][..], &n.to_be_bytes(), &print].concat()).collect()
-    };
+    let print = [0xab; 16];
     // 256 and its multiples end in a zero byte, which a reader accepts.
-    let item = |n: u8| [[n; 16], [0; 16]].concat();
+    let open = |number: u16| -> Vec<u8> {
+        (1..=number).flat_map(|n| [&[1u8, 0x02][..], &n.to_be_bytes(), &print].concat()).collect()
+    };
+    let item = |n: u8| [&[0x00][..], &[n; 16], &[0; 16]].concat();
     let list = |bound: &[u8], items: &[u8]| {
-        let mut bytes = vec![bound.len() as u8];
+        let mut bytes = vec![2, (bound.len() % 16) as u8];
         bytes.extend_from_slice(bound);
-        bytes.extend([2, items.len() as u8]);
+        bytes.push(items.len() as u8);
         items.iter().for_each(|n| bytes.extend(item(*n)));
         bytes
     };
     vec![
         refused("none", "no range at all", zero, false, &[], "empty"),
-        refused("cut", "the mode is missing", zero, false, &[0], "truncated"),
-        refused("cut-bound", "the bound is cut", zero, false, &[3, 1, 2], "truncated"),
-        refused("cut-fingerprint", "the count is cut", zero, false, &[&[0][..], &print[..20]].concat(), "truncated"),
-        refused("bound-17", "a bound of 17 bytes", zero, false, &[&[17][..], &[1; 17], &[0]].concat(), "bound-length"),
-        refused("mode-3", "mode 3 has no meaning", zero, false, &[0, 3], "mode"),
-        refused("bound-zero", "a bound that is not above the lower bound", zero, false, &[1, 0, 0], "order"),
-        refused("bound-descending", "bounds 2 and 1", zero, false, &[1, 2, 0, 1, 1, 0], "order"),
-        refused("bound-equal", "the bound equals the lower bound", key(&[5]), false, &[1, 5, 0], "order"),
-        refused("after-end", "a range after the end of the key space", zero, false, &[0, 0, 1, 2, 0], "order"),
+        refused("cut", "the bound is missing", zero, false, &[0], "truncated"),
+        refused("cut-bound", "the bound is cut", zero, false, &[0, 0x03, 1, 2], "truncated"),
+        refused(
+            "cut-fingerprint",
+            "the fingerprint is cut",
+            zero,
+            false,
+            &[&[0x81][..], &print[..15]].concat(),
+            "truncated",
+        ),
+        refused("bound-17", "a bound of 17 bytes", zero, false, &[&[0, 0x2f][..], &[1; 15]].concat(), "bound-length"),
+        refused("mode-4", "mode 4 has no meaning", zero, false, &[0x84], "mode"),
+        refused("bound-zero", "a bound that is not above the lower bound", zero, false, &[0, 0x01, 0], "order"),
+        refused("bound-descending", "bounds 2 and 1", zero, false, &[0, 0x01, 2, 0, 0x01, 1], "order"),
+        refused("bound-equal", "the bound equals the lower bound", key(&[5]), false, &[0, 0x01, 5], "order"),
+        refused("after-end", "a range after the end of the key space", zero, false, &[0x80, 0, 0x01, 2], "order"),
         refused("item-below", "an item below its range", key(&[2]), false, &list(&[5], &[1]), "items"),
         refused("item-at-upper", "an item at the upper bound", zero, false, &list(&[5; 16], &[5]), "items"),
         refused("item-twice", "an item twice", zero, false, &list(&[9], &[2, 2]), "items"),

@@ -68,7 +68,7 @@ pub(super) async fn list(
                 let mut reply = v1::ListReply::default();
                 let mut bytes = 0;
                 for (slot, _, held_by) in slots {
-                    let entry = match catalogue.row(&slot.into()) {
+                    let entry = match catalogue.row(&slot) {
                         Ok(Some(row)) => entry(&catalogue, row, held_by as u32),
                         Ok(None) => None,
                         Err(error) => {
@@ -153,7 +153,7 @@ fn slots(
     entries
         .take(SLOTS_PER_LOOK)
         .filter_map(|(key, entry)| {
-            let slot = Slot { audience, key: *key };
+            let slot = Slot { audience, key };
             let (publisher, _) = node.winner(&slot)?;
             Some((slot, publisher, node.held_by(&entry.vid)))
         })

@@ -1,17 +1,22 @@
 //! Performing what the node wants: commit first, then everything else, in order.
 
+use std::time::Instant;
+
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
+use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
-use super::{Driver, short};
+use super::restoring::CURSORS;
+use super::{Driver, cursors, short};
 use crate::clock;
 use crate::store::{self, BATCH_OPERATIONS_MAX, Durability, StoreError};
 
 /// Bytes of envelopes in one commit; the store takes up to four times as many.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// An answer to one `Want` is cut off after so many bytes; the asker asks again for the rest.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// An answer to one request is cut off after so many bytes; the asker asks again for the rest. Large enough that the
+/// round trip between two answers matters little, small enough that four of them fit into a link's queue.
+const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Writes are taken again only when so much more than the reserve is free, so that a full disk does not flap.
 const SPACE_HYSTERESIS_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -93,11 +98,12 @@ impl Driver {
             match operation {
                 Operation::Put { slot, envelope, .. } => {
                     if let Ok(version) = SignedVersion::read(envelope) {
-                        self.catalogue.put(slot.into(), &version, false);
+                        self.catalogue.put(slot, &version, false);
                     }
                 }
-                Operation::Lapse { slot } => self.catalogue.lapse(&slot.into()),
-                Operation::Forget { slot } => self.catalogue.forget(&slot.into()),
+                Operation::Lapse { slot } => self.catalogue.lapse(&slot),
+                Operation::Forget { slot } => self.catalogue.forget(&slot),
+                Operation::Cursors { .. } => {}
             }
         }
     }
@@ -111,7 +117,14 @@ impl Driver {
                     self.send(&peer, frame.clone(), more);
                 }
             }
-            Output::SendVersions { to, want, slots } => self.send_versions(&to, want, slots, more),
+            Output::SendVersions { to, want, slots, more: has_more } => {
+                self.send_versions(&to, want, slots, has_more, more);
+            }
+            Output::Dial { peer } => {
+                if self.dials.try_send(peer).is_err() {
+                    self.handle(Input::DialFailed { peer, why: DialFailure::Unreachable }, more);
+                }
+            }
             Output::Disconnect { peer, code, message } => self.close_link(&peer, code, &message),
             Output::Close { peer } => self.links.drop_silently(&peer),
             Output::Processed { peer } => self.links.processed(&peer),
@@ -137,12 +150,17 @@ impl Driver {
         to: &node::Peer,
         want: u64,
         slots: Vec<fingerpost_proto::set::Slot>,
+        mut has_more: bool,
         more: &mut Vec<Output>,
     ) {
         let mut envelopes = Vec::with_capacity(slots.len());
         let mut bytes = 0;
         for slot in slots {
-            match self.reader.get(&slot.into()) {
+            if bytes >= ANSWER_BYTES_MAX {
+                has_more = true;
+                break;
+            }
+            match self.reader.get(&slot) {
                 Ok(Some(row)) => {
                     bytes += row.envelope.len();
                     envelopes.push(row.envelope);
@@ -154,11 +172,8 @@ impl Driver {
                 }
                 Err(error) => tracing::error!(%error, "a row cannot be read"),
             }
-            if bytes >= ANSWER_BYTES_MAX {
-                break;
-            }
         }
-        for frame in versions_frames(want, envelopes) {
+        for frame in versions_frames(want, envelopes, has_more) {
             self.send(to, frame, more);
         }
     }
@@ -228,6 +243,9 @@ impl Driver {
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Rejected { peer, record, why } => {
+                if !self.refusals.note(Instant::now(), peer, why.name()) {
+                    return;
+                }
                 let (org, record) = record.map(|(org, record)| (org.short(), record.to_string())).unzip();
                 let (org, record) = (org.unwrap_or_default(), record.unwrap_or_default());
                 tracing::warn!(peer = %short(&peer), org, record, name = why.name(), %why, "version not accepted");
@@ -257,22 +275,11 @@ impl Driver {
 
 fn into_store(operation: Operation) -> store::Operation {
     match operation {
-        Operation::Put { slot, kind, vid, envelope, own } => {
-            store::Operation::Put { slot: slot.into(), kind, vid, envelope, own }
+        Operation::Put { slot, kind, vid, envelope, own } => store::Operation::Put { slot, kind, vid, envelope, own },
+        Operation::Lapse { slot } => store::Operation::Lapse { slot },
+        Operation::Forget { slot } => store::Operation::Forget { slot },
+        Operation::Cursors { places } => {
+            store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }
         }
-        Operation::Lapse { slot } => store::Operation::Lapse { slot: slot.into() },
-        Operation::Forget { slot } => store::Operation::Forget { slot: slot.into() },
-    }
-}
-
-impl From<fingerpost_proto::set::Slot> for store::Slot {
-    fn from(slot: fingerpost_proto::set::Slot) -> store::Slot {
-        store::Slot { audience: slot.audience, key: slot.key.0 }
-    }
-}
-
-impl From<store::Slot> for fingerpost_proto::set::Slot {
-    fn from(slot: store::Slot) -> fingerpost_proto::set::Slot {
-        fingerpost_proto::set::Slot { audience: slot.audience, key: fingerpost_proto::set::SetKey(slot.key) }
     }
 }

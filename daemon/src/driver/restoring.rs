@@ -10,7 +10,7 @@ use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 use prost::Message;
 
-use super::{Driver, View};
+use super::{Driver, View, cursors};
 use crate::clock;
 use crate::store::StoreError;
 
@@ -22,6 +22,8 @@ const ENTRY: &str = "entry";
 const INVITER: &str = "inviter";
 /// Names of the open invites begin so.
 const INVITES: &str = "invites-";
+/// Name of the places in peers' arrival logs.
+pub(super) const CURSORS: &str = "cursors";
 /// Named values that may hold invites.
 const INVITE_PARTS_MAX: usize = 4;
 
@@ -48,7 +50,7 @@ impl Driver {
         let Some(charter) = self.reader.meta(CHARTER)? else { return Ok(()) };
         // Answers to the old node's requests must not be taken for answers to the new one's.
         self.seed = self.seed.wrapping_add(1 << 32);
-        let mut node = Node::new(Charter::read(&charter)?, self.seed);
+        let mut node = Node::new(Charter::read(&charter)?, self.own_key, self.seed);
         let mut damaged = Vec::new();
         let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
         reader.rows(&mut |slot, row| {
@@ -67,11 +69,15 @@ impl Driver {
             }
             ControlFlow::Continue(())
         })?;
+        // Without them sets are compared, which costs more and finds the same.
+        let places = self.reader.meta(CURSORS)?.map(|places| cursors::read(&places)).unwrap_or_default();
+        places.into_iter().for_each(|(peer, audience, place)| node.restore_cursor(peer, audience, place));
         let outputs = node.restored();
         node.set_read_only(self.read_only.clone());
         self.node = Some(node);
         self.refresh_members();
         self.perform(outputs);
+        self.introduce();
         if let Some(entry) = self.reader.meta(ENTRY)? {
             // Until the first sync told who vouches for us, our own card and acceptance wait outside the set, in memory.
             let envelopes = v1::Versions::decode(entry.as_slice()).map(|entry| entry.envelopes).unwrap_or_default();
@@ -80,6 +86,15 @@ impl Driver {
             self.perform(outputs);
         }
         Ok(())
+    }
+
+    /// Tells a new node whom it is to be linked to besides members.
+    fn introduce(&mut self) {
+        let mut outputs = Vec::new();
+        for peer in self.introduced.clone() {
+            self.handle(Input::Introduced { peer }, &mut outputs);
+        }
+        self.perform(outputs);
     }
 
     /// Enters a network. Errors say why not; nothing is changed then.
@@ -96,9 +111,10 @@ impl Driver {
                 return Err(format!("this node is in network {network} already; one node serves one network"));
             }
         } else {
-            let node = Node::new(read, self.seed);
+            let node = Node::new(read, self.own_key, self.seed);
             self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
             self.node = Some(node);
+            self.introduce();
             self.refresh_members();
         }
         if let Some((key, addresses)) = inviter {

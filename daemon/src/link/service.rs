@@ -87,12 +87,12 @@ impl crate::rpc::peer_server::Peer for PeerService {
             let Some(inviter) = view.invitation(&key).map(|invitation| invitation.inviter) else { return Vec::new() };
             let first = SetKey::first_of(false, &inviter);
             let keys = node.set(Audience::Public).range(&first, None).take_while(|(key, _)| key.0[..8] == first.0[..8]);
-            keys.map(|(key, _)| Slot { audience: Audience::Public, key: *key }).collect::<Vec<_>>()
+            keys.map(|(key, _)| Slot { audience: Audience::Public, key }).collect::<Vec<_>>()
         });
         let slots = slots.await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mut inviter_card = Vec::new();
         for slot in slots {
-            if let Ok(Some(row)) = self.reader.get(&slot.into())
+            if let Ok(Some(row)) = self.reader.get(&slot)
                 && row.kind == Kind::CARD
             {
                 inviter_card = row.envelope;

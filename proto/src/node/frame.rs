@@ -4,10 +4,8 @@
 
 use prost::Message;
 
-use crate::id::Vid;
+use crate::compression::{self, CompressionError};
 use crate::limits::{FRAME_BYTES_MAX, VERSIONS_FRAME_BYTES_MAX, VERSIONS_PER_FRAME_MAX};
-use crate::set::SetKey;
-use crate::sync::Pair;
 use crate::v1;
 use crate::v1::frame::Content;
 
@@ -44,16 +42,6 @@ pub enum Breach {
         /// Entries allowed.
         max: usize,
     },
-    /// Bytes that do not divide into their elements.
-    #[error("{what}: {found} bytes do not divide into elements of {element}")]
-    Uneven {
-        /// Name of the list.
-        what: &'static str,
-        /// Bytes found.
-        found: usize,
-        /// Bytes of one element.
-        element: usize,
-    },
     /// An audience number without meaning, or one that is not shared on this link.
     #[error("audience {found} is not shared on this link")]
     Audience {
@@ -63,8 +51,37 @@ pub enum Breach {
     /// Ranges that break their rules.
     #[error("ranges: {0}")]
     Ranges(#[from] crate::sync::RangeError),
+    /// Pairs or keys that break their rules.
+    #[error("{what}: {reason}")]
+    Keys {
+        /// Name of the list.
+        what: &'static str,
+        /// The rule.
+        reason: crate::sync::KeyListError,
+    },
+    /// Hints that break their rules.
+    #[error("hints: {reason}")]
+    Hints {
+        /// The rule.
+        reason: String,
+    },
+    /// A bound of more than 16 bytes.
+    #[error("a bound has at most 16 bytes, found {found}")]
+    Bound {
+        /// Bytes found.
+        found: usize,
+    },
+    /// A compressed frame that breaks its rules.
+    #[error("compressed: {0}")]
+    Compressed(#[from] CompressionError),
+    /// More to compare than any set of honest nodes asks for.
+    #[error("the budget for comparing sets is used up; this frame asks for {found} more ranges")]
+    Budget {
+        /// Ranges asked for.
+        found: usize,
+    },
     /// A session that does not end.
-    #[error("reconciliation in round {found}: requests have even rounds, replies odd ones, all below {max}")]
+    #[error("reconciliation in round {found}; rounds are below {max}")]
     Rounds {
         /// Round found.
         found: u32,
@@ -95,58 +112,52 @@ pub fn write_frame(content: Content) -> Vec<u8> {
     v1::Frame { content: Some(content) }.encode_to_vec()
 }
 
-/// Cuts envelopes into `Versions` frames, each within the limits. The last one says so; there is always one.
-pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+/// Writes a frame of versions, compressed where that pays.
+fn write_versions(versions: v1::Versions) -> Vec<u8> {
+    let payload = versions.encode_to_vec();
+    match compression::compress(&payload) {
+        Some(data) => {
+            let (dictionary, payload_bytes) = (compression::DICTIONARY, payload.len() as u32);
+            write_frame(Content::Compressed(v1::Compressed { dictionary, payload_bytes, data }))
+        }
+        None => write_frame(Content::Versions(versions)),
+    }
+}
+
+/// Reads what was compressed. Errors: [`Breach`].
+pub fn read_compressed(frame: &v1::Compressed) -> Result<v1::Versions, Breach> {
+    let payload_bytes = frame.payload_bytes as usize;
+    let payload = compression::decompress(frame.dictionary, payload_bytes, &frame.data, FRAME_BYTES_MAX)?;
+    v1::Versions::decode(payload.as_slice()).map_err(|error| Breach::Unreadable { reason: error.to_string() })
+}
+
+/// Cuts envelopes into `Versions` frames, each within the limits. The last one says so, and whether there is `more`; there
+/// is always one.
+pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
+    cut(v1::Versions { want, ..Default::default() }, envelopes, more)
+}
+
+/// The same for versions that are pushed.
+pub(super) fn versions_frames_on_route(envelopes: Vec<Vec<u8>>, route: Option<v1::Route>) -> Vec<Vec<u8>> {
+    cut(v1::Versions { route, ..Default::default() }, envelopes, false)
+}
+
+fn cut(empty: v1::Versions, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
-    let mut batch = v1::Versions { envelopes: Vec::new(), want, last: false };
+    let mut batch = empty.clone();
     let mut bytes = 0;
     for envelope in envelopes {
         let is_full =
             bytes + envelope.len() > VERSIONS_FRAME_BYTES_MAX || batch.envelopes.len() >= VERSIONS_PER_FRAME_MAX;
         if is_full && !batch.envelopes.is_empty() {
-            let full = std::mem::replace(&mut batch, v1::Versions { envelopes: Vec::new(), want, last: false });
-            frames.push(write_frame(Content::Versions(full)));
+            let full = std::mem::replace(&mut batch, empty.clone());
+            frames.push(write_versions(full));
             bytes = 0;
         }
         bytes += envelope.len();
         batch.envelopes.push(envelope);
     }
-    batch.last = true;
-    frames.push(write_frame(Content::Versions(batch)));
+    (batch.last, batch.more) = (true, more);
+    frames.push(write_versions(batch));
     frames
-}
-
-pub(super) fn write_pairs(pairs: &[Pair]) -> Vec<u8> {
-    pairs.iter().flat_map(|(key, vid)| key.0.iter().chain(&vid.0)).copied().collect()
-}
-
-pub(super) fn read_pairs(what: &'static str, bytes: &[u8], max: usize) -> Result<Vec<Pair>, Breach> {
-    let elements = elements::<32>(what, bytes, max)?;
-    Ok(elements
-        .map(|pair| {
-            let (mut key, mut vid) = ([0; 16], [0; 16]);
-            key.copy_from_slice(&pair[..16]);
-            vid.copy_from_slice(&pair[16..]);
-            (SetKey(key), Vid(vid))
-        })
-        .collect())
-}
-
-pub(super) fn read_keys(what: &'static str, bytes: &[u8], max: usize) -> Result<Vec<SetKey>, Breach> {
-    Ok(elements::<16>(what, bytes, max)?.map(|key| SetKey(*key)).collect())
-}
-
-fn elements<'a, const N: usize>(
-    what: &'static str,
-    bytes: &'a [u8],
-    max: usize,
-) -> Result<impl Iterator<Item = &'a [u8; N]>, Breach> {
-    let (elements, rest) = bytes.as_chunks::<N>();
-    if !rest.is_empty() {
-        return Err(Breach::Uneven { what, found: bytes.len(), element: N });
-    }
-    if elements.len() > max {
-        return Err(Breach::TooMany { what, found: elements.len(), max });
-    }
-    Ok(elements.iter())
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{Notice, Operation, Outcome, Output};
+use super::spreading::Accepted;
 use super::{Input, Node, Peer, Reject, trust};
 use crate::id::{OrgId, RecordId, Vid};
 use crate::key::PublicKey;
@@ -13,6 +14,7 @@ use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::network::members::Standing;
 use crate::network::statement::Statement;
 use crate::order::{Precedence, is_concurrent};
+use crate::overlay;
 use crate::record;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
@@ -24,19 +26,32 @@ const BREACHES_PER_LINK_MAX: u32 = 16;
 /// Who brings a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// A peer.
-    Peer(Peer),
+    /// A peer; by itself unless `is_asked`.
+    Peer { route: overlay::Source, peer: Peer, is_asked: bool },
     /// An admin, or an organisation that joins here.
     Admin,
     /// The quarantine.
     Quarantine,
 }
 
+impl Source {
+    fn peer(self) -> Option<Peer> {
+        match self {
+            Source::Peer { peer, .. } => Some(peer),
+            Source::Admin | Source::Quarantine => None,
+        }
+    }
+}
+
 /// Work that waits for signatures, and for whom.
 #[derive(Debug)]
 pub(super) enum PendingSource {
     /// The frame's permit is given back when it is done.
-    Peer(Peer),
+    Peer {
+        route: overlay::Source,
+        peer: Peer,
+        is_asked: bool,
+    },
     /// Outcomes known so far, and the positions of the others.
     Admin {
         ticket: u64,
@@ -66,8 +81,10 @@ fn settled(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
 struct Batch {
     operations: Vec<Operation>,
     durable: bool,
-    /// Newly accepted versions with the peer that brought each.
-    accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
+    /// Newly accepted versions with where each came from.
+    accepted: Vec<Accepted>,
+    /// Versions that a peer pushed although they are here.
+    duplicates: Vec<(Peer, Vid, overlay::Route)>,
     /// Versions that lost against ours: the peer is sent ours.
     outdated: Vec<(Peer, Slot)>,
     /// Pairs that a peer now knows us to hold.
@@ -108,13 +125,19 @@ impl Node {
         now: UnixMillis,
         peer: Peer,
         envelopes: Vec<Vec<u8>>,
+        route: overlay::Source,
+        is_pushed: bool,
         outputs: &mut Vec<Output>,
     ) -> Vec<SetKey> {
-        let Examined { verify, keys, .. } = self.take_in(now, envelopes, Source::Peer(peer), outputs);
+        let source = Source::Peer { route, peer, is_asked: !is_pushed };
+        let Examined { verify, keys, .. } = self.take_in(now, envelopes, source, outputs);
         if verify.is_empty() {
             outputs.push(Output::Processed { peer });
         } else {
-            self.request(PendingSource::Peer(peer), verify, outputs);
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.in_work += 1;
+            }
+            self.request(PendingSource::Peer { route, peer, is_asked: !is_pushed }, verify, outputs);
         }
         keys
     }
@@ -140,7 +163,9 @@ impl Node {
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let source = match &pending {
-            PendingSource::Peer(peer) => Source::Peer(*peer),
+            PendingSource::Peer { route, peer, is_asked } => {
+                Source::Peer { route: *route, peer: *peer, is_asked: *is_asked }
+            }
             PendingSource::Admin { .. } => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
         };
@@ -151,14 +176,20 @@ impl Node {
                 Ok(version) => self.accept(source, version, &mut batch),
                 Err(version) => {
                     let named = Some((version.header().org, version.header().record));
-                    self.refuse(source, named, Reject::BadSignature, &mut batch, outputs)
+                    self.refuse(now, source, named, Reject::BadSignature, &mut batch, outputs)
                 }
             };
             results.push(outcome);
         }
         self.finish(now, batch, outputs);
         match pending {
-            PendingSource::Peer(peer) => outputs.push(Output::Processed { peer }),
+            PendingSource::Peer { peer, .. } => {
+                outputs.push(Output::Processed { peer });
+                if let Some(link) = self.links.get_mut(&peer) {
+                    link.in_work = link.in_work.saturating_sub(1);
+                }
+                self.ask_for_more(now, peer, outputs);
+            }
             PendingSource::Quarantine => {}
             PendingSource::Admin { ticket, mut outcomes, positions } => {
                 for (position, outcome) in positions.into_iter().zip(results) {
@@ -185,7 +216,7 @@ impl Node {
             match SignedVersion::read(envelope) {
                 Ok(version) => read.push((position, version)),
                 Err(error) => {
-                    outcomes[position] = Some(self.refuse(source, None, error.into(), &mut batch, outputs));
+                    outcomes[position] = Some(self.refuse(now, source, None, error.into(), &mut batch, outputs));
                 }
             }
         }
@@ -204,7 +235,7 @@ impl Node {
                 Ok(known) => outcomes[position] = known,
                 Err(reject) => {
                     let named = Some((header.org, header.record));
-                    outcomes[position] = Some(self.refuse(source, named, reject, &mut batch, outputs));
+                    outcomes[position] = Some(self.refuse(now, source, named, reject, &mut batch, outputs));
                 }
             }
         }
@@ -226,7 +257,7 @@ impl Node {
                 Ok(Intake::Held) => {}
                 Ok(Intake::Verify(version, key)) => verify.push((position, version, key)),
                 Err(reject) => {
-                    outcomes[position] = Some(self.refuse(source, named, reject, &mut batch, outputs));
+                    outcomes[position] = Some(self.refuse(now, source, named, reject, &mut batch, outputs));
                 }
             }
         }
@@ -357,10 +388,15 @@ impl Node {
 
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
     fn note_known(&mut self, source: Source, slot: Slot, known: Precedence, found: &Precedence, batch: &mut Batch) {
-        let Source::Peer(peer) = source else { return };
+        let Some(peer) = source.peer() else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
-            batch.acknowledged.push((peer, slot, found.vid));
+            if let Source::Peer { route, is_asked: false, .. } = source {
+                batch.acknowledged.push((peer, slot, found.vid));
+                if let overlay::Source::Pushed { route, .. } = route {
+                    batch.duplicates.push((peer, found.vid, route));
+                }
+            }
         } else if known > *found
             && self.shares(&peer, slot.audience)
             && self.set(slot.audience).get(&slot.key).is_some()
@@ -416,39 +452,43 @@ impl Node {
         let (slot, kind, vid) = (Slot::of(header), header.kind, version.vid());
         self.enter(slot, &version, false);
         self.lost.remove(&slot);
-        let from = match source {
-            Source::Peer(peer) => Some(peer),
-            _ => None,
-        };
+        self.logs[usize::from(slot.audience.number())].push(slot.key);
         let own = source == Source::Admin;
         batch.durable |= own;
         if own {
-            self.follow_spread(vid);
+            self.follow_spread(slot.audience, vid);
         }
-        if let Some(peer) = from {
+        if let Source::Peer { peer, is_asked: false, .. } = source {
             batch.acknowledged.push((peer, slot, vid));
         }
         let envelope = version.envelope().to_vec();
         batch.operations.push(Operation::Put { slot, kind, vid, envelope: envelope.clone(), own });
-        batch.accepted.push((from, slot, vid, envelope));
+        let source = match source {
+            Source::Peer { route, .. } => Some(route),
+            // Everybody else may have the same in its quarantine: the name is enough.
+            Source::Quarantine => None,
+            Source::Admin => Some(overlay::Source::Published { reaches_everyone: false }),
+        };
+        batch.accepted.push(Accepted { source, slot, vid, envelope });
     }
 
     /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.
     fn refuse(
         &mut self,
+        now: UnixMillis,
         source: Source,
         record: Option<(OrgId, RecordId)>,
         why: Reject,
         batch: &mut Batch,
         outputs: &mut Vec<Output>,
     ) -> Outcome {
-        if let Source::Peer(peer) = source {
+        if let Some(peer) = source.peer() {
             batch.notices.push(Notice::Rejected { peer, record, why: why.clone() });
             if let Some(link) = self.links.get_mut(&peer).filter(|_| why.is_breach()) {
                 link.breaches += 1;
                 if link.breaches == BREACHES_PER_LINK_MAX {
                     let breach = super::Breach::Versions { found: link.breaches, last: why.to_string() };
-                    self.break_off(peer, &breach, outputs);
+                    self.break_off(now, peer, &breach, outputs);
                 }
             }
         }
@@ -456,10 +496,10 @@ impl Node {
     }
 
     /// Evaluates memberships and moves versions into and out of the sets accordingly.
-    pub(super) fn settle(&mut self, outputs: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let mut batch = Batch::default();
         self.settle_into(Source::Quarantine, &mut batch);
-        self.emit(batch, outputs);
+        self.emit(now, batch, outputs);
     }
 
     fn settle_into(&mut self, source: Source, batch: &mut Batch) {
@@ -488,10 +528,11 @@ impl Node {
     fn finish(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         let released = std::mem::take(&mut batch.released);
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
-        self.emit(batch, outputs);
+        self.emit(now, batch, outputs);
         if members_changed {
+            self.choose_candidates();
             self.match_links_to_members(now, outputs);
-            self.compare_where_due(now, outputs);
+            self.pull_where_due(now, outputs);
         }
         for org in released {
             let versions = self.quarantine.release(&org);
@@ -500,18 +541,27 @@ impl Node {
     }
 
     /// Persist first, then tell the peers.
-    fn emit(&mut self, batch: Batch, outputs: &mut Vec<Output>) {
+    fn emit(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         if !batch.operations.is_empty() {
             outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
         }
-        self.push_to_links(batch.accepted, outputs);
+        let reaches_everyone = self.neighbours.reaches_everyone(now);
+        for accepted in &mut batch.accepted {
+            if let Some(overlay::Source::Published { reaches_everyone: reaches }) = &mut accepted.source {
+                *reaches = reaches_everyone;
+            }
+        }
+        self.spread(now, batch.accepted, outputs);
+        for (peer, vid, route) in batch.duplicates {
+            self.on_duplicate(peer, &vid, route, outputs);
+        }
         self.acknowledge(&batch.acknowledged, outputs);
         let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();
         for (peer, slot) in batch.outdated {
             outdated.entry(peer).or_default().insert(slot);
         }
         for (to, slots) in outdated {
-            outputs.push(Output::SendVersions { to, want: 0, slots: slots.into_iter().collect() });
+            outputs.push(Output::SendVersions { to, want: 0, slots: slots.into_iter().collect(), more: false });
         }
         outputs.extend(batch.notices.into_iter().map(Output::Notice));
     }

@@ -1,15 +1,23 @@
-//! What a node remembers of one link: greeting, reconciliation session, open wants, clock.
+//! What a node remembers of one link: greeting, what it asks for, how far each side knows the other's log, clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::arrivals::{Hint, LogPlace};
 use crate::id::{OrgId, Vid};
 use crate::kind::Audience;
 use crate::limits::{WANT_KEYS_MAX, WANTS_OPEN_MAX};
 use crate::set::{SetKey, Slot};
+use crate::sync::Span;
 use crate::time::UnixMillis;
 
 /// Pairs that wait to be asked for on one link. What does not fit is found again by the next session.
 const WANT_QUEUE_PAIRS_MAX: usize = 65_536;
+/// Spans that wait to be fetched on one link: those of one reply. What does not fit is found again.
+const FETCH_QUEUE_SPANS_MAX: usize = 2_304;
+/// Ranges that a peer may have compared at once: more than three times what a wholly different set of a million takes.
+pub(super) const COMPARED_RANGES_BURST: u64 = 500_000;
+/// Ranges that a peer may have compared each second, in the long run. About a tenth of a core.
+pub(super) const COMPARED_RANGES_PER_SECOND: u64 = 20_000;
 
 /// A reconciliation session that this node started.
 #[derive(Debug)]
@@ -24,12 +32,58 @@ pub(super) struct Session {
     pub(super) active_at: UnixMillis,
 }
 
+/// How far a catch-up is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CatchUpStage {
+    /// `CatchUp` is sent.
+    Asked,
+    /// `Take` is sent.
+    Taking,
+    /// Everything was taken; the peer's set then had this fingerprint.
+    Ended([u8; 16]),
+}
+
+/// Catching up on the peer's arrival log.
+#[derive(Debug)]
+pub(super) struct CatchUp {
+    pub(super) audience: Audience,
+    pub(super) want: u64,
+    pub(super) stage: CatchUpStage,
+    /// Place up to which this part answers.
+    pub(super) place: LogPlace,
+    /// Of this part, in order, and which of them are still to come.
+    pub(super) hints: Vec<Hint>,
+    pub(super) missing: BTreeSet<SetKey>,
+    /// Set in the last part.
+    pub(super) fingerprint: Option<[u8; 16]>,
+    /// Something came since the last `Take`.
+    pub(super) received: bool,
+    pub(super) active_at: UnixMillis,
+}
+
 #[derive(Debug)]
 struct OpenWant {
     audience: Audience,
     pairs: BTreeMap<SetKey, Vid>,
     received: usize,
     active_at: UnixMillis,
+}
+
+/// A span that is being fetched.
+#[derive(Debug)]
+struct OpenFetch {
+    want: u64,
+    audience: Audience,
+    span: Span,
+    last: Option<SetKey>,
+    active_at: UnixMillis,
+}
+
+/// A request for versions that is to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    Want { want: u64, audience: Audience, keys: Vec<SetKey> },
+    Fetch { want: u64, audience: Audience, span: Span },
 }
 
 #[derive(Debug)]
@@ -39,10 +93,15 @@ pub(super) struct Link {
     pub(super) is_greeted: bool,
     pub(super) org: Option<OrgId>,
     pub(super) session: Option<Session>,
+    pub(super) catch_up: Option<CatchUp>,
     next_id: u64,
     wanted: VecDeque<(Slot, Vid)>,
     wanted_set: BTreeSet<Slot>,
     open: BTreeMap<u64, OpenWant>,
+    fetches: VecDeque<(Audience, Span)>,
+    fetch: Option<OpenFetch>,
+    /// Frames of versions whose signatures are being checked.
+    pub(super) in_work: u32,
     /// Versions that no honest node would have sent.
     pub(super) breaches: u32,
     pub(super) clock_ahead_ms: Option<i64>,
@@ -57,6 +116,21 @@ pub(super) struct Link {
     pub(super) compare_at: [UnixMillis; 2],
     /// Doubles while sessions change nothing.
     pub(super) compare_delay_ms: u64,
+    /// Head of the peer's log as it last said, by audience number.
+    pub(super) heard: [Option<LogPlace>; 2],
+    /// Everything up to what was heard is here, or asked for.
+    pub(super) is_level: [bool; 2],
+    /// Catching up was tried on this link.
+    pub(super) has_caught_up: [bool; 2],
+    /// Head of our log as we last said (`None` once something was left out), and what we said to have consumed of theirs.
+    pub(super) told: [Option<u64>; 2],
+    pub(super) told_consumed: [u64; 2],
+    /// Place in our log up to which the peer said that it holds everything.
+    pub(super) acknowledged: [u64; 2],
+    /// What the last `Arrivals` hinted at, so that `Take` needs a bit for each.
+    pub(super) hinted: Option<(u64, Audience, Vec<SetKey>)>,
+    compared_ranges_left: u64,
+    compared_at: UnixMillis,
     pub(super) received_versions: u64,
     pub(super) sent_versions: u64,
 }
@@ -69,10 +143,14 @@ impl Link {
             is_greeted: false,
             org,
             session: None,
+            catch_up: None,
             next_id: 0,
             wanted: VecDeque::new(),
             wanted_set: BTreeSet::new(),
             open: BTreeMap::new(),
+            fetches: VecDeque::new(),
+            fetch: None,
+            in_work: 0,
             breaches: 0,
             clock_ahead_ms: None,
             round_trip_ms: None,
@@ -82,6 +160,15 @@ impl Link {
             in_sync: [false; 2],
             compare_at: [UnixMillis::MAX; 2],
             compare_delay_ms: 0,
+            heard: [None; 2],
+            is_level: [false; 2],
+            has_caught_up: [false; 2],
+            told: [Some(0); 2],
+            told_consumed: [0; 2],
+            acknowledged: [0; 2],
+            hinted: None,
+            compared_ranges_left: COMPARED_RANGES_BURST,
+            compared_at: now,
             received_versions: 0,
             sent_versions: 0,
         }
@@ -93,21 +180,38 @@ impl Link {
         self.next_id
     }
 
-    pub(super) fn want(&mut self, audience: Audience, pairs: impl IntoIterator<Item = (SetKey, Vid)>) {
+    /// Queues pairs to be asked for. False when some did not fit.
+    pub(super) fn want(&mut self, audience: Audience, pairs: impl IntoIterator<Item = (SetKey, Vid)>) -> bool {
+        let mut all_fit = true;
         for (key, vid) in pairs {
             let slot = Slot { audience, key };
-            if self.wanted.len() < WANT_QUEUE_PAIRS_MAX && self.wanted_set.insert(slot) {
+            if self.wanted.len() >= WANT_QUEUE_PAIRS_MAX {
+                all_fit = false;
+            } else if self.wanted_set.insert(slot) {
                 self.wanted.push_back((slot, vid));
+            }
+        }
+        all_fit
+    }
+
+    /// Queues spans to be fetched; neighbours become one.
+    pub(super) fn fetch(&mut self, audience: Audience, spans: impl IntoIterator<Item = Span>) {
+        for (lower, upper) in spans {
+            let has_room = self.fetches.len() < FETCH_QUEUE_SPANS_MAX;
+            match self.fetches.back_mut() {
+                Some((last, (_, end))) if *last == audience && *end == Some(lower) => *end = upper,
+                _ if has_room => self.fetches.push_back((audience, (lower, upper))),
+                _ => {}
             }
         }
     }
 
-    /// The next request to send, as (want id, audience, keys); `is_missing` says what is still worth asking for.
-    pub(super) fn next_want(
+    /// The next request to send; `is_missing` says what is still worth asking for.
+    pub(super) fn next_request(
         &mut self,
         now: UnixMillis,
         is_missing: impl Fn(&Slot, &Vid) -> bool,
-    ) -> Option<(u64, Audience, Vec<SetKey>)> {
+    ) -> Option<Request> {
         if self.open.len() >= WANTS_OPEN_MAX {
             return None;
         }
@@ -124,16 +228,50 @@ impl Link {
                 pairs.insert(slot.key, vid);
             }
         }
-        let audience = audience?;
-        let id = self.fresh_id();
-        let keys = pairs.keys().copied().collect();
-        self.open.insert(id, OpenWant { audience, pairs, received: 0, active_at: now });
-        Some((id, audience, keys))
+        if let Some(audience) = audience {
+            let keys = pairs.keys().copied().collect();
+            let want = self.open_want(now, audience, pairs);
+            return Some(Request::Want { want, audience, keys });
+        }
+        if self.fetch.is_some() {
+            return None;
+        }
+        let (audience, span) = self.fetches.pop_front()?;
+        let want = self.fresh_id();
+        self.fetch = Some(OpenFetch { want, audience, span, last: None, active_at: now });
+        Some(Request::Fetch { want, audience, span })
     }
 
-    /// Notes what a `Versions` frame brought for a want. When it was the last one and brought less than was asked for,
+    /// Notes that versions are asked for and returns the number of the request.
+    pub(super) fn open_want(&mut self, now: UnixMillis, audience: Audience, pairs: BTreeMap<SetKey, Vid>) -> u64 {
+        let want = self.fresh_id();
+        self.open.insert(want, OpenWant { audience, pairs, received: 0, active_at: now });
+        want
+    }
+
+    /// Notes what a `Versions` frame brought for a request. When it was the last one and brought less than was asked for,
     /// the rest is asked for again, unless nothing came at all.
-    pub(super) fn on_versions(&mut self, now: UnixMillis, want: u64, keys: &[SetKey], last: bool) {
+    pub(super) fn on_versions(&mut self, now: UnixMillis, want: u64, keys: &[SetKey], is_last: bool, has_more: bool) {
+        if let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.want == want) {
+            fetch.active_at = now;
+            fetch.last = fetch.last.max(keys.iter().max().copied());
+            if is_last {
+                let next = fetch.last.filter(|last| has_more && *last >= fetch.span.0).and_then(SetKey::next);
+                let (audience, upper) = (fetch.audience, fetch.span.1);
+                self.fetch = None;
+                if let Some(next) = next.filter(|next| upper.is_none_or(|upper| *next < upper)) {
+                    self.fetches.push_front((audience, (next, upper)));
+                }
+            }
+            return;
+        }
+        if let Some(catch_up) = self.catch_up.as_mut().filter(|catch_up| catch_up.want == want) {
+            catch_up.active_at = now;
+            for key in keys {
+                catch_up.received |= catch_up.missing.remove(key);
+            }
+            return;
+        }
         if !self.open.contains_key(&want) {
             return;
         }
@@ -143,7 +281,7 @@ impl Link {
         for key in keys {
             open.received += usize::from(open.pairs.remove(key).is_some());
         }
-        if last {
+        if is_last {
             let open = self.open.remove(&want);
             if let Some(open) = open.filter(|open| open.received > 0) {
                 self.want(open.audience, open.pairs);
@@ -151,12 +289,35 @@ impl Link {
         }
     }
 
+    /// True when nothing is asked for and everything that came is settled.
     pub(super) fn is_idle(&self) -> bool {
-        self.wanted.is_empty() && self.open.is_empty() && self.session.is_none()
+        self.session.is_none() && self.catch_up.is_none() && self.has_all()
     }
 
-    /// When the oldest open want last made progress.
-    pub(super) fn oldest_want(&self) -> Option<UnixMillis> {
-        self.open.values().map(|want| want.active_at).min()
+    /// True when all versions asked for are here and checked.
+    pub(super) fn has_all(&self) -> bool {
+        let is_asking = !self.open.is_empty() || self.fetch.is_some();
+        self.wanted.is_empty() && self.fetches.is_empty() && !is_asking && self.in_work == 0
+    }
+
+    /// When the oldest open request last made progress.
+    pub(super) fn oldest_request(&self) -> Option<UnixMillis> {
+        let wants = self.open.values().map(|want| want.active_at);
+        let fetch = self.fetch.as_ref().map(|fetch| fetch.active_at);
+        let is_waiting = |catch_up: &&CatchUp| !matches!(catch_up.stage, CatchUpStage::Ended(_));
+        let catch_up = self.catch_up.as_ref().filter(is_waiting).map(|catch_up| catch_up.active_at);
+        let session = self.session.as_ref().map(|session| session.active_at);
+        wants.chain(fetch).chain(catch_up).chain(session).min()
+    }
+
+    /// Takes from the peer's budget of comparisons. False when it is used up.
+    pub(super) fn may_compare(&mut self, now: UnixMillis, ranges: usize) -> bool {
+        let elapsed_ms = now.saturating_sub(self.compared_at);
+        self.compared_at = now;
+        let refilled = self.compared_ranges_left.saturating_add(elapsed_ms * COMPARED_RANGES_PER_SECOND / 1_000);
+        self.compared_ranges_left = refilled.min(COMPARED_RANGES_BURST);
+        let is_enough = self.compared_ranges_left >= ranges as u64;
+        self.compared_ranges_left = self.compared_ranges_left.saturating_sub(ranges as u64);
+        is_enough
     }
 }

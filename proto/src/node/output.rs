@@ -1,5 +1,6 @@
 //! What a node wants done.
 
+use super::arrivals::LogPlace;
 use super::input::Peer;
 use super::reject::Reject;
 use crate::id::{OrgId, RecordId, Vid};
@@ -41,6 +42,15 @@ pub enum Output {
         want: u64,
         /// What to read; absent slots are left out.
         slots: Vec<Slot>,
+        /// Tell the receiver, in the last frame, that more was asked for than is sent. Also true when not all of `slots`
+        /// are sent because they are too many bytes.
+        more: bool,
+    },
+    /// Dial this node at the addresses on members' cards or from elsewhere. Comes back as [`Input::Connected`](super::Input)
+    /// or [`Input::DialFailed`](super::Input).
+    Dial {
+        /// Whom.
+        peer: Peer,
     },
     /// Queue a `Bye` and close the link once it is sent.
     Disconnect {
@@ -97,6 +107,11 @@ pub enum Operation {
     Forget {
         /// Where.
         slot: Slot,
+    },
+    /// How far peers' arrival logs are consumed; replaces what was kept. Never ahead of what was persisted before.
+    Cursors {
+        /// At most 1,024.
+        places: Vec<(Peer, Audience, LogPlace)>,
     },
 }
 

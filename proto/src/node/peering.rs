@@ -1,30 +1,26 @@
-//! Links: greeting, frames, reconciliation, pushing.
+//! Links: greeting, and what each frame leads to.
 //!
-//! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 to 5.
+//! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 and 4.
 
-use std::collections::BTreeSet;
-
-use super::frame::{Breach, read_frame, read_keys, read_pairs, write_frame, write_pairs};
-use super::link::{Link, Session};
+use super::catching_up::TakenVersions;
+use super::frame::{Breach, read_compressed, read_frame, write_frame};
+use super::link::Link;
 use super::output::{Notice, Output};
-use super::{Node, Peer, versions_frames};
+use super::reconciling::lower_bound;
+use super::spreading::read_route;
+use super::{LogPlace, Node, Peer, versions_frames};
 use crate::PROTOCOL_LEVEL;
 use crate::id::Vid;
 use crate::kind::Audience;
-use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
+use crate::limits::{FETCH_KEYS_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
 use crate::network::members::Standing;
+use crate::overlay::{Ended, Source};
 use crate::set::{SetKey, Slot};
-use crate::sync::{Range, RangeContent, answer, opening, read_ranges, wanted, write_ranges};
+use crate::sync::{Pair, read_keys, read_pairs, wanted, write_pairs};
 use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
 
-/// After a session that changed something, sets are compared again so soon, in milliseconds.
-const COMPARE_DELAY_MS_MIN: u64 = 1_000;
-/// The longest pause between comparisons of sets that are known to differ, in milliseconds.
-const COMPARE_DELAY_MS_MAX: u64 = 60_000;
-/// Requests of one session. Finding a million differences takes some 300; a peer whose replies ask for more is playing.
-pub(super) const SESSION_REQUESTS_MAX: usize = 4_096;
 /// A link whose peer belongs to no member is given so long for its card to arrive, in milliseconds.
 pub(super) const MEMBERSHIP_WAIT_MS: u64 = 60_000;
 /// Signers refuse beyond this difference of clocks, in milliseconds.
@@ -33,15 +29,30 @@ const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
 impl Node {
     pub(super) fn on_connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool, outputs: &mut Vec<Output>) {
         let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
-        self.links.insert(peer, Link::new(now, outbound, org));
+        let mut link = Link::new(now, outbound, org);
+        link.told = [0, 1].map(|number: usize| Some(self.logs[number].head().sequence));
+        self.unlink(now, &peer, Ended::Replaced);
+        self.links.insert(peer, link);
+        self.neighbours.connected(now, peer, outbound);
+        if !self.neighbours.is_welcome(now, &peer) {
+            let message = "this node was sent too much that no honest node sends; try again in half an hour".to_owned();
+            self.part(now, peer, v1::ByeCode::Breach, message, outputs);
+            return;
+        }
+        self.mind_links(now, outputs);
+        if !self.links.contains_key(&peer) {
+            return;
+        }
         let shared = Audience::ALL.into_iter().filter(|audience| self.shares(&peer, *audience));
         let sets = shared.map(|audience| {
             let total = self.set(audience).total();
+            let head = self.logs[usize::from(audience.number())].head();
             v1::SetSummary {
                 audience: audience.number().into(),
                 fingerprint: total.fingerprint().to_vec(),
                 count: total.count,
-                ..Default::default()
+                log_epoch: head.epoch,
+                log_sequence: head.sequence,
             }
         });
         let hello = v1::Hello {
@@ -75,20 +86,10 @@ impl Node {
             Ok(true) => {}
             Ok(false) => outputs.push(Output::Processed { peer }),
             Err(breach) => {
-                self.break_off(peer, &breach, outputs);
+                self.break_off(now, peer, &breach, outputs);
                 outputs.push(Output::Processed { peer });
             }
         }
-    }
-
-    /// Closes a link whose peer broke the specification.
-    pub(super) fn break_off(&mut self, peer: Peer, breach: &Breach, outputs: &mut Vec<Output>) {
-        self.part(peer, v1::ByeCode::Breach, breach.to_string(), outputs);
-    }
-
-    fn part(&mut self, peer: Peer, code: v1::ByeCode, message: String, outputs: &mut Vec<Output>) {
-        self.links.remove(&peer);
-        outputs.push(Output::Disconnect { peer, code, message });
     }
 
     /// Handles one frame. True when the frame's permit is given back later.
@@ -103,9 +104,10 @@ impl Node {
         match content {
             Content::Bye(bye) => {
                 let message = bye.message.chars().filter(|character| !character.is_control()).take(300).collect();
-                self.links.remove(&peer);
+                self.unlink(now, &peer, Node::farewell(bye.code()));
                 outputs.push(Output::Notice(Notice::Farewell { peer, message }));
                 outputs.push(Output::Close { peer });
+                self.mind_links(now, outputs);
             }
             Content::Hello(hello) if !is_greeted => self.on_hello(now, peer, &hello, outputs)?,
             Content::Hello(_) => return Err(Breach::HelloOrder { what: "Hello came twice" }),
@@ -118,44 +120,69 @@ impl Node {
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.received_versions += versions.envelopes.len() as u64;
                 }
-                let keys = self.on_versions(now, peer, versions.envelopes, outputs);
+                let head = TakenVersions { want: versions.want, is_last: versions.last, has_more: versions.more };
+                let source = match &versions.route {
+                    Some(route) if head.want == 0 => Source::Pushed { from: peer, route: read_route(route) },
+                    _ => Source::Pulled { from: peer },
+                };
+                let keys = self.on_versions(now, peer, versions.envelopes, source, head.want == 0, outputs);
                 if let Some(link) = self.links.get_mut(&peer) {
-                    link.on_versions(now, versions.want, &keys, versions.last);
+                    link.on_versions(now, head.want, &keys, head.is_last, head.has_more);
                 }
+                self.on_taken(now, peer, &head, outputs);
                 self.ask_for_more(now, peer, outputs);
                 return Ok(true);
             }
             Content::Reconcile(frame) => self.on_reconcile(now, peer, &frame, outputs)?,
+            Content::CatchUp(frame) => self.on_catch_up(now, peer, &frame, outputs)?,
+            Content::Arrivals(frame) => self.on_arrivals(now, peer, &frame, outputs)?,
+            Content::Take(frame) => self.on_take(peer, &frame, outputs)?,
+            Content::Progress(frame) => self.on_progress(peer, &frame)?,
             Content::Offer(offer) => {
                 let audience = audience(offer.audience)?;
-                let pairs = read_pairs("an offer", &offer.pairs, OFFER_PAIRS_MAX)?;
-                let index = self.set(audience);
-                let wants: Vec<_> = wanted(index, &pairs).collect();
-                for (_, vid) in &pairs {
-                    self.note_held(vid, peer);
+                let pairs = read_pairs(&offer.pairs, OFFER_PAIRS_MAX);
+                let pairs = pairs.map_err(|reason| Breach::Keys { what: "an offer", reason })?;
+                self.on_held(now, peer, audience, &pairs, offer.announced);
+                if offer.announced {
+                    return Ok(false);
                 }
+                let wants: Vec<Pair> = wanted(self.set(audience), &pairs).collect();
                 if let Some(link) = self.links.get_mut(&peer) {
-                    link.want(audience, wants);
+                    let number = usize::from(audience.number());
+                    link.is_level[number] &= link.want(audience, wants);
                 }
                 self.ask_for_more(now, peer, outputs);
             }
             Content::Want(want) => {
                 let audience = audience(want.audience)?;
-                let keys = read_keys("a want", &want.keys, WANT_KEYS_MAX)?;
-                let is_shared = self.shares(&peer, audience);
-                let has = |key: &SetKey| is_shared && self.set(audience).get(key).is_some();
-                let keys: BTreeSet<SetKey> = keys.into_iter().filter(has).collect();
-                let slots: Vec<Slot> = keys.into_iter().map(|key| Slot { audience, key }).collect();
-                if let Some(link) = self.links.get_mut(&peer) {
-                    link.sent_versions += slots.len() as u64;
+                let keys = read_keys(&want.keys, WANT_KEYS_MAX);
+                let keys = keys.map_err(|reason| Breach::Keys { what: "a want", reason })?;
+                if want.graft {
+                    self.broadcast.grafted(&peer);
                 }
-                if slots.is_empty() {
-                    let frame = versions_frames(want.want, []).swap_remove(0);
-                    outputs.push(Output::Send { to: vec![peer], frame });
-                } else {
-                    outputs.push(Output::SendVersions { to: peer, want: want.want, slots });
-                }
+                self.send_keys(peer, want.want, audience, keys, false, outputs);
             }
+            Content::Fetch(fetch) => {
+                let audience = audience(fetch.audience)?;
+                let lower = lower_bound(&fetch.lower)?;
+                let upper = fetch.upper.as_deref().map(lower_bound).transpose()?;
+                let mut keys: Vec<SetKey> = self
+                    .set(audience)
+                    .range(&lower, upper.as_ref())
+                    .take(FETCH_KEYS_MAX + 1)
+                    .map(|(key, _)| key)
+                    .collect();
+                let has_more = keys.len() > FETCH_KEYS_MAX;
+                keys.truncate(FETCH_KEYS_MAX);
+                self.send_keys(peer, fetch.want, audience, keys, has_more, outputs);
+            }
+            Content::Compressed(frame) => {
+                let versions = read_compressed(&frame)?;
+                return self.on_content(now, peer, Content::Versions(versions), outputs);
+            }
+            Content::Prune(_) => self.broadcast.pruned(&peer),
+            Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
+            Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {
                 let pong = Content::Pong(v1::Ping { nonce: ping.nonce, clock_ms: now });
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });
@@ -182,7 +209,7 @@ impl Node {
     ) -> Result<(), Breach> {
         if hello.network != self.network().0 {
             let message = format!("this link is for network {}; the other side is in another one", self.network());
-            self.part(peer, v1::ByeCode::WrongNetwork, message, outputs);
+            self.part(now, peer, v1::ByeCode::WrongNetwork, message, outputs);
             return Ok(());
         }
         if hello.level_min > PROTOCOL_LEVEL || hello.level < PROTOCOL_LEVEL {
@@ -190,7 +217,7 @@ impl Node {
                 "the peer speaks protocol {} to {}, this node speaks {PROTOCOL_LEVEL}; upgrade the older side",
                 hello.level_min, hello.level
             );
-            self.part(peer, v1::ByeCode::IncompatibleLevel, message, outputs);
+            self.part(now, peer, v1::ByeCode::IncompatibleLevel, message, outputs);
             return Ok(());
         }
         if hello.sets.len() > Audience::ALL.len() {
@@ -198,207 +225,76 @@ impl Node {
         }
         let ahead_ms = difference(hello.clock_ms, now);
         let totals = Audience::ALL.map(|audience| (audience, self.set(audience).total()));
+        self.tell_what_came_since_hello(peer, outputs);
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.is_greeted = true;
+        self.broadcast.link_up(peer);
         link.clock_ahead_ms = Some(ahead_ms);
         for (audience, total) in totals {
             let theirs = hello.sets.iter().find(|set| set.audience == u32::from(audience.number()));
             let number = usize::from(audience.number());
             link.in_sync[number] =
                 theirs.is_some_and(|set| set.fingerprint == total.fingerprint() && set.count == total.count);
-            if !link.in_sync[number] && link.outbound {
+            link.heard[number] = theirs.map(|set| LogPlace { epoch: set.log_epoch, sequence: set.log_sequence });
+            link.is_level[number] = link.in_sync[number];
+            // The one who dialled asks for both: two who ask at once would send each other what they just received.
+            if link.outbound && !link.in_sync[number] {
                 link.compare_at[number] = now;
             }
         }
         if ahead_ms.abs() > CLOCK_DIFFERENCE_MS_MAX {
             outputs.push(Output::Notice(Notice::ClockDiffers { peer, ahead_ms }));
         }
-        self.compare_where_due(now, outputs);
+        self.pull_where_due(now, outputs);
         Ok(())
     }
 
-    /// Starts a session on each link where one is due and none runs.
-    pub(super) fn compare_where_due(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        let due: Vec<(Peer, Audience)> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.is_greeted && link.is_idle())
-            .filter_map(|(peer, link)| {
-                let audience = Audience::ALL
-                    .into_iter()
-                    .filter(|audience| self.shares(peer, *audience))
-                    .find(|audience| link.compare_at[usize::from(audience.number())] <= now)?;
-                Some((*peer, audience))
-            })
-            .collect();
-        for (peer, audience) in due {
-            let ranges = opening(self.set(audience));
-            let Some(link) = self.links.get_mut(&peer) else { continue };
-            let id = link.fresh_id();
-            link.compare_at[usize::from(audience.number())] = UnixMillis::MAX;
-            link.session =
-                Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: false, active_at: now });
-            let frame = reconcile(audience, id, 0, false, SetKey::default(), &ranges);
-            outputs.push(Output::Send { to: vec![peer], frame });
-        }
-    }
-
-    fn on_reconcile(
-        &mut self,
-        now: UnixMillis,
-        peer: Peer,
-        frame: &v1::Reconcile,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Breach> {
-        let audience = audience(frame.audience)?;
-        // Requests have even rounds, replies odd ones.
-        if frame.round >= ROUNDS_MAX || (frame.round % 2 == 1) != frame.reply {
-            return Err(Breach::Rounds { found: frame.round, max: ROUNDS_MAX });
-        }
-        let lower = SetKey::from_slice(&frame.lower);
-        let lower =
-            lower.ok_or(Breach::Uneven { what: "a lower bound", found: frame.lower.len(), element: SetKey::BYTES })?;
-        let ranges = read_ranges(lower, &frame.ranges, frame.reply)?;
-        if frame.reply {
-            let session = self.links.get_mut(&peer).and_then(|link| link.session.as_mut());
-            let Some(session) = session.filter(|session| session.id == frame.session && session.audience == audience)
-            else {
-                return Ok(());
-            };
-            session.active_at = now;
-            session.outstanding = session.outstanding.saturating_sub(1);
-        }
-        if !self.shares(&peer, audience) && !frame.reply {
-            // As if nothing of this audience were here.
-            let nothing = vec![Range { upper: None, content: RangeContent::Skip }];
-            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &nothing);
-            outputs.push(Output::Send { to: vec![peer], frame });
-            return Ok(());
-        }
-        let mut answer = answer(self.set(audience), lower, &ranges);
-        if !self.shares(&peer, audience) {
-            answer.offers.clear();
-        }
-        for pairs in answer.offers.chunks(OFFER_PAIRS_MAX) {
-            let offer = v1::Offer { audience: audience.number().into(), pairs: write_pairs(pairs) };
-            outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Offer(offer)) });
-        }
-        let is_difference = !answer.offers.is_empty() || !answer.wants.is_empty() || !answer.ranges.is_empty();
-        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        link.want(audience, answer.wants);
-        if frame.reply {
-            let mut requests = Vec::new();
-            let mut from = lower;
-            let mut batch: Vec<Range> = Vec::new();
-            let mut open = 0;
-            for range in answer.ranges {
-                open += usize::from(range.content != RangeContent::Skip);
-                let upper = range.upper;
-                batch.push(range);
-                if open == OPEN_RANGES_PER_REQUEST_MAX {
-                    requests.push((from, std::mem::take(&mut batch)));
-                    open = 0;
-                    from = upper.unwrap_or(from);
-                }
-            }
-            if open > 0 {
-                requests.push((from, batch));
-            }
-            let round = frame.round + 1;
-            let Some(session) = &mut link.session else { return Ok(()) };
-            session.found_difference |= is_difference;
-            if session.requests as usize + requests.len() > SESSION_REQUESTS_MAX {
-                let found = session.requests as usize + requests.len();
-                return Err(Breach::TooMany { what: "requests in a session", found, max: SESSION_REQUESTS_MAX });
-            }
-            if round < ROUNDS_MAX {
-                session.outstanding += requests.len() as u32;
-                session.requests += requests.len() as u32;
-                for (from, ranges) in requests {
-                    let frame = reconcile(audience, frame.session, round, false, from, &ranges);
-                    outputs.push(Output::Send { to: vec![peer], frame });
-                }
-            }
-            if session.outstanding == 0 {
-                self.end_session(now, peer, outputs);
-            }
-        } else {
-            if frame.round == 0 {
-                link.in_sync[usize::from(audience.number())] = !is_difference;
-            }
-            let ranges = if answer.ranges.is_empty() {
-                vec![Range { upper: None, content: RangeContent::Skip }]
-            } else {
-                answer.ranges
-            };
-            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &ranges);
-            outputs.push(Output::Send { to: vec![peer], frame });
-        }
-        self.ask_for_more(now, peer, outputs);
-        Ok(())
-    }
-
-    /// The session's last request is answered: compare again soon if it found anything, until sets are equal.
-    fn end_session(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        let Some(session) = link.session.take() else { return };
-        let number = usize::from(session.audience.number());
-        link.in_sync[number] = !session.found_difference;
-        if session.found_difference {
-            link.compare_delay_ms = (link.compare_delay_ms * 2).clamp(COMPARE_DELAY_MS_MIN, COMPARE_DELAY_MS_MAX);
-            link.compare_at[number] = now.saturating_add(link.compare_delay_ms);
-        } else {
-            link.compare_delay_ms = 0;
-            outputs.push(Output::Notice(Notice::InSync { peer, audience: session.audience }));
-        }
-    }
-
-    /// Sends the next requests for versions, as many as may be open.
-    pub(super) fn ask_for_more(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
-        let sets = &self.sets;
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        let is_missing = |slot: &Slot, vid: &Vid| {
-            let entry = sets[usize::from(slot.audience.number())].get(&slot.key);
-            entry.is_none_or(|entry| entry.vid != *vid)
-        };
-        while let Some((want, audience, keys)) = link.next_want(now, is_missing) {
-            let keys = keys.iter().flat_map(|key| key.0).collect();
-            let frame = write_frame(Content::Want(v1::Want { audience: audience.number().into(), want, keys }));
-            outputs.push(Output::Send { to: vec![peer], frame });
-        }
-        self.compare_where_due(now, outputs);
-    }
-
-    /// Sends newly accepted versions to every greeted link except the one that each came from.
-    pub(super) fn push_to_links(
-        &mut self,
-        accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
-        outputs: &mut Vec<Output>,
-    ) {
-        let mut groups: Vec<(Option<Peer>, Audience, Vec<Vec<u8>>)> = Vec::new();
-        for (from, slot, _, envelope) in accepted {
-            match groups.last_mut() {
-                Some((last, audience, envelopes)) if *last == from && *audience == slot.audience => {
-                    envelopes.push(envelope)
-                }
-                _ => groups.push((from, slot.audience, vec![envelope])),
-            }
-        }
-        for (from, audience, envelopes) in groups {
-            let mut to = Vec::new();
-            let is_receiver = |peer: &Peer, link: &Link| {
-                link.is_greeted && Some(*peer) != from && (audience == Audience::Public || link.org.is_some())
-            };
-            for (peer, link) in self.links.iter_mut().filter(|(peer, link)| is_receiver(peer, link)) {
-                link.sent_versions += envelopes.len() as u64;
-                to.push(*peer);
-            }
-            if to.is_empty() {
+    /// What arrived here between our Hello and the peer's was not pushed to it: it is offered now.
+    fn tell_what_came_since_hello(&mut self, peer: Peer, outputs: &mut Vec<Output>) {
+        for audience in Audience::ALL {
+            if !self.shares(&peer, audience) {
                 continue;
             }
-            for frame in versions_frames(0, envelopes) {
-                outputs.push(Output::Send { to: to.clone(), frame });
+            let number = usize::from(audience.number());
+            let head = self.logs[number].head();
+            let Some(told) = self.links.get(&peer).and_then(|link| link.told[number]) else { continue };
+            let place = LogPlace { sequence: told, ..head };
+            let (keys, place) = self.logs[number].since(place, OFFER_PAIRS_MAX).unwrap_or_else(|| (Vec::new(), place));
+            if place != head
+                && let Some(link) = self.links.get_mut(&peer)
+            {
+                link.told[number] = None;
             }
+            let index = self.set(audience);
+            let pairs: Vec<Pair> =
+                keys.into_iter().filter_map(|key| index.get(&key).map(|entry| (key, entry.vid))).collect();
+            if !pairs.is_empty() {
+                outputs.push(Output::Send { to: vec![peer], frame: offer(audience, &pairs, false) });
+            }
+        }
+    }
+
+    /// Answers a request by the versions of those keys that are here and may go to the peer.
+    pub(super) fn send_keys(
+        &mut self,
+        peer: Peer,
+        want: u64,
+        audience: Audience,
+        keys: Vec<SetKey>,
+        more: bool,
+        outputs: &mut Vec<Output>,
+    ) {
+        let is_shared = self.shares(&peer, audience);
+        let has = |key: &SetKey| is_shared && self.set(audience).get(key).is_some();
+        let slots: Vec<Slot> = keys.into_iter().filter(has).map(|key| Slot { audience, key }).collect();
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.sent_versions += slots.len() as u64;
+        }
+        if slots.is_empty() {
+            let frame = versions_frames(want, [], false).swap_remove(0);
+            outputs.push(Output::Send { to: vec![peer], frame });
+        } else {
+            outputs.push(Output::SendVersions { to: peer, want, slots, more });
         }
     }
 
@@ -408,10 +304,11 @@ impl Node {
         for (peer, slot, vid) in acknowledged.iter().filter(|(peer, ..)| self.links.contains_key(peer)) {
             offers.entry((*peer, slot.audience)).or_default().push((slot.key, *vid));
         }
-        for ((peer, audience), pairs) in offers {
+        for ((peer, audience), mut pairs) in offers {
+            pairs.sort_unstable();
+            pairs.dedup_by_key(|(key, _)| *key);
             for pairs in pairs.chunks(OFFER_PAIRS_MAX) {
-                let offer = v1::Offer { audience: audience.number().into(), pairs: write_pairs(pairs) };
-                outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Offer(offer)) });
+                outputs.push(Output::Send { to: vec![peer], frame: offer(audience, pairs, false) });
             }
         }
     }
@@ -429,20 +326,19 @@ impl Node {
             }
             if was_member && org.is_none() {
                 let message = "this node's organisation is no longer a member".to_owned();
-                self.part(peer, v1::ByeCode::NotAMember, message, outputs);
+                self.part(now, peer, v1::ByeCode::NotAMember, message, outputs);
             }
         }
     }
 }
 
-fn audience(number: u32) -> Result<Audience, Breach> {
-    Audience::from_number(number).ok_or(Breach::Audience { found: number })
+pub(super) fn offer(audience: Audience, pairs: &[Pair], announced: bool) -> Vec<u8> {
+    let audience = audience.number().into();
+    write_frame(Content::Offer(v1::Offer { audience, pairs: write_pairs(pairs), announced }))
 }
 
-fn reconcile(audience: Audience, session: u64, round: u32, reply: bool, lower: SetKey, ranges: &[Range]) -> Vec<u8> {
-    let audience = audience.number().into();
-    let (lower, ranges) = (lower.0.to_vec(), write_ranges(ranges));
-    write_frame(Content::Reconcile(v1::Reconcile { audience, session, round, reply, lower, ranges }))
+pub(super) fn audience(number: u32) -> Result<Audience, Breach> {
+    Audience::from_number(number).ok_or(Breach::Audience { found: number })
 }
 
 fn difference(theirs: UnixMillis, ours: UnixMillis) -> i64 {

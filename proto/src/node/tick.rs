@@ -1,11 +1,12 @@
 //! What a node does by itself as time passes.
 
-use super::deadlines::Due;
 use super::output::{Operation, Output};
 use super::peering::MEMBERSHIP_WAIT_MS;
 use super::{Node, Peer, write_frame};
-use crate::set::Slot;
-use crate::time::UnixMillis;
+use crate::id::OrgId;
+use crate::kind::Audience;
+use crate::set::{Entry, SetKey, Slot};
+use crate::time::{UnixHour, UnixMillis};
 use crate::v1;
 use crate::v1::frame::Content;
 
@@ -15,6 +16,9 @@ const ANSWER_WAIT_MS_MAX: u64 = 60_000;
 const PING_INTERVAL_MS: u64 = 30_000;
 /// Sets are compared with one random peer at the least and at the most so often, in milliseconds.
 const COMPARE_INTERVAL_MS: std::ops::Range<u64> = 60_000..300_000;
+/// Slots that are listed because a version was past a deadline when it came. With more of them all entries are searched:
+/// that takes no memory, and little longer.
+pub(super) const OVERDUE_SLOTS_MAX: usize = 1_024;
 /// A link is given so long to say Hello, in milliseconds.
 const HELLO_WAIT_MS_MAX: u64 = 10_000;
 
@@ -26,22 +30,45 @@ impl Node {
         self.part_from_the_silent(now, outputs);
         self.ping(now, outputs);
         self.compare_with_someone(now);
-        self.compare_where_due(now, outputs);
+        self.mind_links(now, outputs);
+        self.mind_news(now, outputs);
+        self.pull_where_due(now, outputs);
+        self.note_progress(now, outputs);
     }
 
+    /// Has a version looked at in the next tick although its hour has been searched.
+    pub(super) fn note_overdue(&mut self, slot: Slot) {
+        if self.overdue.len() < OVERDUE_SLOTS_MAX {
+            self.overdue.push(slot);
+        } else {
+            self.searched_in = None;
+        }
+    }
+
+    /// Deadlines are whole hours, so all entries are looked at once in each hour: about 35 ms of one core for a million
+    /// (`bench index` measures it). A list of deadlines would take more memory than the sets.
     fn pass_deadlines(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let hour = UnixHour::containing(now);
+        // A clock that leapt, forward or back, is in another hour, too.
+        let slots = if self.searched_in.replace(hour) == Some(hour) {
+            std::mem::take(&mut self.overdue)
+        } else {
+            self.overdue.clear();
+            self.past_deadline(hour)
+        };
         let mut operations = Vec::new();
-        for (slot, vid, due) in self.deadlines.take(now) {
-            let Slot { audience, key } = slot;
-            if self.set(audience).get(&key).is_none_or(|entry| entry.vid != vid) {
+        for slot in slots {
+            let Some(entry) = self.set(slot.audience).get(&slot.key) else { continue };
+            if !is_past_deadline(&slot.key, &entry, hour) {
                 continue;
             }
-            match due {
-                Due::Lapse => operations.push(Operation::Lapse { slot }),
-                Due::Forget => {
-                    self.set_mut(audience).remove(&key);
-                    operations.push(Operation::Forget { slot });
-                }
+            if entry.has_lapsed_by(hour) {
+                self.set_mut(slot.audience).clear_lease(&slot.key);
+                operations.push(Operation::Lapse { slot });
+            }
+            if entry.is_forgotten_by(hour) {
+                self.set_mut(slot.audience).remove(&slot.key);
+                operations.push(Operation::Forget { slot });
             }
         }
         if !operations.is_empty() {
@@ -49,12 +76,22 @@ impl Node {
         }
     }
 
+    fn past_deadline(&self, hour: UnixHour) -> Vec<Slot> {
+        let first_of_content = SetKey::first_of(true, &OrgId([0; 32]));
+        let mut slots = Vec::new();
+        for audience in Audience::ALL {
+            let entries = self.set(audience).range(&first_of_content, None);
+            let past = entries.filter(|(key, entry)| is_past_deadline(key, entry, hour));
+            slots.extend(past.map(|(key, _)| Slot { audience, key }));
+        }
+        slots
+    }
+
     fn part_from_the_silent(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let mut parting: Vec<(Peer, v1::ByeCode, &str)> = Vec::new();
         for (peer, link) in &self.links {
             let age_ms = now.saturating_sub(link.connected_at);
-            let waits_since = [link.oldest_want(), link.session.as_ref().map(|session| session.active_at)];
-            let waits_since = waits_since.into_iter().flatten().min();
+            let waits_since = link.oldest_request();
             if !link.is_greeted && age_ms > HELLO_WAIT_MS_MAX {
                 parting.push((*peer, v1::ByeCode::TooSlow, "no Hello within 10 s"));
             } else if waits_since.is_some_and(|since| now.saturating_sub(since) > ANSWER_WAIT_MS_MAX) {
@@ -64,8 +101,7 @@ impl Node {
             }
         }
         for (peer, code, message) in parting {
-            self.links.remove(&peer);
-            outputs.push(Output::Disconnect { peer, code, message: message.to_owned() });
+            self.part(now, peer, code, message.to_owned(), outputs);
         }
     }
 
@@ -99,4 +135,10 @@ impl Node {
             self.compare_next_at = now + COMPARE_INTERVAL_MS.start + self.random_below(span_ms);
         }
     }
+}
+
+/// True when the lease has run out, or the version may be forgotten, by the beginning of this hour. Network kinds have no
+/// deadlines.
+pub(super) fn is_past_deadline(key: &SetKey, entry: &Entry, hour: UnixHour) -> bool {
+    key.is_content() && (entry.has_lapsed_by(hour) || entry.is_forgotten_by(hour))
 }

@@ -23,7 +23,6 @@ use super::random::Random;
 use crate::id::Vid;
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
-use crate::set::Slot;
 use crate::time::UnixMillis;
 pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
 use beat::Shape;
@@ -88,8 +87,8 @@ pub enum Signal {
     Graft {
         /// Receiver.
         to: Peer,
-        /// What is missing, as announced; at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
-        missing: Vec<(Slot, Vid)>,
+        /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
+        ids: Vec<Vid>,
     },
     /// The link is lazy from now on, on both sides.
     Prune {
@@ -249,11 +248,11 @@ impl Broadcast {
     }
 
     /// A version was announced that is *not* here. What is here may be noted with [`Broadcast::held_by`].
-    pub fn announced(&mut self, now: UnixMillis, from: &Peer, slot: Slot, id: Vid) {
+    pub fn announced(&mut self, now: UnixMillis, from: &Peer, id: Vid) {
         if let Some(link) = self.links.get(from) {
             // Of those who wait for one version, the first that asks for it also hands it on to the others.
             let wait_ms = GRAFT_AFTER_MS / 2 + self.random.next() % GRAFT_AFTER_MS;
-            self.missing.announced(now, link.number, slot, id, wait_ms);
+            self.missing.announced(now, link.number, id, wait_ms);
         }
     }
 
@@ -284,15 +283,15 @@ impl Broadcast {
     }
 
     /// A peer said how far the root of the tree is. `is_member` tells whether the root is a node of a member.
-    /// Returns whom to tell in turn.
-    pub fn beat(&mut self, now: UnixMillis, from: &Peer, beat: Beat, is_member: bool) -> Option<Signal> {
+    /// Returns whom to tell what in turn.
+    pub fn beat(&mut self, now: UnixMillis, from: &Peer, beat: Beat, is_member: bool) -> Option<(Vec<Peer>, Beat)> {
         let number = self.links.get(from)?.number;
         if beat.root == self.own || !is_member || !self.has_beats() {
             return None;
         }
         let beat = self.shape.heard(now, number, beat)?;
         let to = self.links.keys().filter(|peer| *peer != from).copied().collect();
-        Some(Signal::Beat { to, beat })
+        Some((to, beat))
     }
 
     /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`].
@@ -311,10 +310,10 @@ impl Broadcast {
                 let Some(peer) = peers.get(&number).copied() else { continue };
                 self.set_eager(&peer, true);
                 self.repairs.retain(|repaired| *repaired != peer);
-                signals.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Signal::Graft { to: peer, missing: ids.to_vec() }));
+                signals.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Signal::Graft { to: peer, ids: ids.to_vec() }));
             }
         }
-        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, missing: Vec::new() }));
+        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, ids: Vec::new() }));
         signals
     }
 
@@ -350,7 +349,7 @@ impl Broadcast {
             // Whoever is farther than this node may be its child, and says so itself if it is not.
             let is_other = !is_parent && place.near & (1 << link.number) != 0;
             if is_parent && !link.is_eager {
-                signals.push(Signal::Graft { to: *peer, missing: Vec::new() });
+                signals.push(Signal::Graft { to: *peer, ids: Vec::new() });
                 link.is_eager = true;
             } else if is_other && link.is_eager {
                 signals.push(Signal::Prune { to: *peer });

@@ -312,6 +312,11 @@ impl Neighbours {
         self.is_mesh && !self.links.is_empty() && self.candidates.iter().all(|node| is_reached(&node.peer))
     }
 
+    /// True when a member's card lists this node.
+    pub fn is_candidate(&self, peer: &Peer) -> bool {
+        self.candidates.get(peer).is_some()
+    }
+
     /// Number of nodes in the network as far as this one knows, itself included.
     pub fn network_nodes(&self) -> usize {
         self.others() + 1
@@ -497,8 +502,12 @@ impl Neighbours {
 
     /// Some of the linked nodes, for `reader`, which knows itself. Only candidates: others could not dial the rest.
     fn some_links(&mut self, reader: &Peer) -> Vec<Peer> {
-        let mut peers: Vec<Peer> =
-            self.links.iter().filter(|(peer, link)| *peer != reader && link.org.is_some()).map(|(peer, _)| *peer).collect();
+        let mut peers: Vec<Peer> = self
+            .links
+            .iter()
+            .filter(|(peer, link)| *peer != reader && link.org.is_some())
+            .map(|(peer, _)| *peer)
+            .collect();
         while peers.len() > SHUFFLE_PEERS_MAX {
             peers.swap_remove(self.random.below(peers.len()));
         }

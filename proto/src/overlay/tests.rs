@@ -8,9 +8,7 @@ use ed25519_dalek::SigningKey;
 use super::*;
 use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
-use crate::kind::Audience;
 use crate::node::Peer;
-use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
 
 /// A node key for every number. Kept, for making them takes longer than most tests.
@@ -61,17 +59,13 @@ struct Network {
 }
 
 fn vid(message: u32) -> Vid {
-    Vid::of_envelope(&message.to_be_bytes())
+    let mut vid = [0; 16];
+    vid[..4].copy_from_slice(&message.to_be_bytes());
+    Vid(vid)
 }
 
-fn slot(message: u32) -> Slot {
-    let mut key = [0; 16];
-    key[..4].copy_from_slice(&message.to_be_bytes());
-    Slot { audience: Audience::Public, key: SetKey(key) }
-}
-
-fn message(slot: &Slot) -> u32 {
-    u32::from_be_bytes([slot.key.0[0], slot.key.0[1], slot.key.0[2], slot.key.0[3]])
+fn message(vid: &Vid) -> u32 {
+    u32::from_be_bytes([vid.0[0], vid.0[1], vid.0[2], vid.0[3]])
 }
 
 impl Network {
@@ -146,9 +140,9 @@ impl Network {
 
     fn signal(&mut self, from: usize, signal: Signal) {
         match signal {
-            Signal::Graft { to, missing } => {
+            Signal::Graft { to, ids } => {
                 let to = self.number(&to);
-                let messages = missing.iter().map(|(slot, _)| message(slot)).collect();
+                let messages = ids.iter().map(message).collect();
                 self.frames.push((from, to, Frame::Graft(messages)));
             }
             Signal::Prune { to } => {
@@ -201,7 +195,7 @@ impl Network {
                 }
             }
             Frame::Announce(message) if node.held.contains(&message) => node.broadcast.held_by(&sender, &vid(message)),
-            Frame::Announce(message) => node.broadcast.announced(self.now, &sender, slot(message), vid(message)),
+            Frame::Announce(message) => node.broadcast.announced(self.now, &sender, vid(message)),
             Frame::Graft(messages) => {
                 node.broadcast.grafted(&sender);
                 let held = messages.into_iter().filter(|message| node.held.contains(message));
@@ -209,8 +203,8 @@ impl Network {
             }
             Frame::Prune => node.broadcast.pruned(&sender),
             Frame::Beat(beat) => {
-                if let Some(signal) = node.broadcast.beat(self.now, &sender, beat, true) {
-                    self.signal(to, signal);
+                if let Some((others, beat)) = node.broadcast.beat(self.now, &sender, beat, true) {
+                    self.signal(to, Signal::Beat { to: others, beat });
                 }
             }
         }

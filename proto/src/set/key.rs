@@ -34,6 +34,16 @@ impl SetKey {
         SetKey(key)
     }
 
+    /// The key that follows this one; `None` for the greatest.
+    pub fn next(self) -> Option<SetKey> {
+        u128::from_be_bytes(self.0).checked_add(1).map(|next| SetKey(next.to_be_bytes()))
+    }
+
+    /// True for a key of a content kind, false for one of a network kind.
+    pub fn is_content(&self) -> bool {
+        self.0[0] == 1
+    }
+
     /// The key in these bytes; `None` unless there are 16.
     pub fn from_slice(bytes: &[u8]) -> Option<SetKey> {
         bytes.try_into().ok().map(SetKey)

@@ -1,11 +1,13 @@
 //! Ranges as bytes.
 //!
-//! Each range is: length of the upper bound (1 byte, 0 to 16; 0 means the end of the key space), that many bytes of
-//! the bound (the rest of it is zero), a mode byte, and the mode's content. Modes: 0 nothing; 1 fingerprint (16 bytes)
-//! and count (8 bytes, big-endian); 2 number of pairs (1 byte), then key (16 bytes) and vid (16 bytes) of each.
+//! Each range is a mode byte (the lower seven bits the mode, the highest set when it reaches to the end of the key space),
+//! the upper bound as a key relative to the bound before it (absent at the end), and the mode's content. Modes: 0 nothing;
+//! 1 fingerprint (16 bytes); 2 number of pairs (1 byte), then key, relative to the one before, and vid of each; 3 nothing
+//! is held here, all of it is being fetched.
 //! Spec: `spec/07-sync.md`, section 5.1.
 
 use super::Pair;
+use super::keys::{KeyListError, read_key, take, write_key};
 use crate::id::Vid;
 use crate::limits::{ITEMS_PER_RANGE_MAX, OPEN_RANGES_PER_REQUEST_MAX, RANGES_PER_FRAME_MAX};
 use crate::set::SetKey;
@@ -13,6 +15,9 @@ use crate::set::SetKey;
 const MODE_SKIP: u8 = 0;
 const MODE_FINGERPRINT: u8 = 1;
 const MODE_ITEMS: u8 = 2;
+const MODE_FETCHING: u8 = 3;
+/// The range reaches to the end of the key space.
+const TO_THE_END: u8 = 0x80;
 
 /// One side's view of the keys from the previous range's upper bound up to this one's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +33,12 @@ pub struct Range {
 pub enum RangeContent {
     /// Nothing to do.
     Skip,
-    /// Compare with this.
-    Fingerprint {
-        /// [`Summary::fingerprint`](crate::set::Summary::fingerprint).
-        fingerprint: [u8; 16],
-        /// Number of entries.
-        count: u64,
-    },
+    /// Compare with this: [`Summary::fingerprint`](crate::set::Summary::fingerprint).
+    Fingerprint([u8; 16]),
     /// All entries, ascending.
     Items(Vec<Pair>),
+    /// The sender holds nothing here and fetches, or is fetching, all of it.
+    Fetching,
 }
 
 /// Why bytes are not acceptable ranges. The sender broke the specification.
@@ -45,8 +47,8 @@ pub enum RangeError {
     /// They end in the middle of a range.
     #[error("the ranges end early")]
     Truncated,
-    /// A bound of more than 16 bytes.
-    #[error("an upper bound has at most 16 bytes, found {found}")]
+    /// A bound or key of more than 16 bytes.
+    #[error("a bound or key has 16 bytes, found {found}")]
     BoundLength {
         /// Length found.
         found: u8,
@@ -82,30 +84,38 @@ pub enum RangeError {
     Empty,
 }
 
-/// Writes ranges in order.
-pub fn write_ranges(ranges: &[Range]) -> Vec<u8> {
+/// Writes ranges in order; the first starts at `lower`.
+pub fn write_ranges(lower: SetKey, ranges: &[Range]) -> Vec<u8> {
     let mut bytes = Vec::new();
+    let mut from = lower;
     for range in ranges {
-        let bound: &[u8] = range.upper.as_ref().map_or(&[], |key| &key.0);
-        let length = bound.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        bytes.push(length as u8);
-        bytes.extend_from_slice(&bound[..length]);
-        match &range.content {
-            RangeContent::Skip => bytes.push(MODE_SKIP),
-            RangeContent::Fingerprint { fingerprint, count } => {
-                bytes.push(MODE_FINGERPRINT);
-                bytes.extend_from_slice(fingerprint);
-                bytes.extend_from_slice(&count.to_be_bytes());
+        let mode = match &range.content {
+            RangeContent::Skip => MODE_SKIP,
+            RangeContent::Fingerprint(_) => MODE_FINGERPRINT,
+            RangeContent::Items(_) => MODE_ITEMS,
+            RangeContent::Fetching => MODE_FETCHING,
+        };
+        match &range.upper {
+            Some(upper) => {
+                bytes.push(mode);
+                write_key(&mut bytes, &from, upper);
             }
+            None => bytes.push(mode | TO_THE_END),
+        }
+        match &range.content {
+            RangeContent::Skip | RangeContent::Fetching => {}
+            RangeContent::Fingerprint(fingerprint) => bytes.extend_from_slice(fingerprint),
             RangeContent::Items(items) => {
-                bytes.push(MODE_ITEMS);
                 bytes.push(items.len() as u8);
+                let mut previous = &from;
                 for (key, vid) in items {
-                    bytes.extend_from_slice(&key.0);
+                    write_key(&mut bytes, previous, key);
                     bytes.extend_from_slice(&vid.0);
+                    previous = key;
                 }
             }
         }
+        from = range.upper.unwrap_or(from);
     }
     bytes
 }
@@ -119,26 +129,16 @@ pub fn read_ranges(lower: SetKey, mut bytes: &[u8], is_reply: bool) -> Result<Ve
         if is_finished {
             return Err(RangeError::Order);
         }
-        let [length] = take(&mut bytes)?;
-        if length > 16 {
-            return Err(RangeError::BoundLength { found: length });
-        }
-        let mut bound = [0; 16];
-        let prefix = bytes.split_at_checked(length.into()).ok_or(RangeError::Truncated)?;
-        bound[..length.into()].copy_from_slice(prefix.0);
-        bytes = prefix.1;
-        let upper = (length > 0).then_some(SetKey(bound));
+        let [mode] = take(&mut bytes)?;
+        let upper = if mode & TO_THE_END == 0 { Some(read_key(&mut bytes, &from)?) } else { None };
         if upper.is_some_and(|upper| upper <= from) {
             return Err(RangeError::Order);
         }
-        let [mode] = take(&mut bytes)?;
-        let content = match mode {
+        let content = match mode & !TO_THE_END {
             MODE_SKIP => RangeContent::Skip,
-            MODE_FINGERPRINT => {
-                let fingerprint = take(&mut bytes)?;
-                RangeContent::Fingerprint { fingerprint, count: u64::from_be_bytes(take(&mut bytes)?) }
-            }
+            MODE_FINGERPRINT => RangeContent::Fingerprint(take(&mut bytes)?),
             MODE_ITEMS => RangeContent::Items(read_items(&mut bytes, from, upper)?),
+            MODE_FETCHING => RangeContent::Fetching,
             found => return Err(RangeError::Mode { found }),
         };
         open += usize::from(content != RangeContent::Skip);
@@ -165,18 +165,22 @@ fn read_items(bytes: &mut &[u8], from: SetKey, upper: Option<SetKey>) -> Result<
     }
     let mut items: Vec<Pair> = Vec::with_capacity(found);
     for _ in 0..found {
-        let (key, vid) = (SetKey(take(bytes)?), Vid(take(bytes)?));
-        let is_after = items.last().map_or(key >= from, |(last, _)| key > *last);
+        let last = items.last().map(|(key, _)| *key);
+        let key = read_key(bytes, &last.unwrap_or(from))?;
+        let is_after = last.map_or(key >= from, |last| key > last);
         if !is_after || upper.is_some_and(|upper| key >= upper) {
             return Err(RangeError::Items);
         }
-        items.push((key, vid));
+        items.push((key, Vid(take(bytes)?)));
     }
     Ok(items)
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], RangeError> {
-    let (head, rest) = bytes.split_first_chunk().ok_or(RangeError::Truncated)?;
-    *bytes = rest;
-    Ok(*head)
+impl From<KeyListError> for RangeError {
+    fn from(error: KeyListError) -> RangeError {
+        match error {
+            KeyListError::Length { found } => RangeError::BoundLength { found },
+            KeyListError::Truncated | KeyListError::Order | KeyListError::TooMany { .. } => RangeError::Truncated,
+        }
+    }
 }

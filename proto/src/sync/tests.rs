@@ -14,7 +14,7 @@ fn key(n: u32) -> SetKey {
 fn index(items: impl IntoIterator<Item = (u32, u8)>) -> Index {
     let mut index = Index::new();
     for (n, vid) in items {
-        index.insert(key(n), Entry { vid: Vid([vid; 16]), hlc: Hlc(0), device: 0 });
+        index.insert(key(n), Entry { vid: Vid([vid; 16]), hlc: Hlc(0), device: 0, lease_hours: 0 });
     }
     index
 }
@@ -27,13 +27,16 @@ fn session(a: &Index, b: &Index) -> (Vec<Pair>, Vec<Pair>, usize) {
     while !ranges.is_empty() {
         frames += 1;
         assert!(frames < 20, "the session must end");
-        let bytes = write_ranges(&ranges);
+        let bytes = write_ranges(SetKey::default(), &ranges);
         let received = read_ranges(SetKey::default(), &bytes, true).expect("own ranges are readable");
         let (own, other) = if is_b { (b, a) } else { (a, b) };
         let answer = answer(own, SetKey::default(), &received);
         let (wants, others) = if is_b { (&mut wants_b, &mut wants_a) } else { (&mut wants_a, &mut wants_b) };
         wants.extend(answer.wants);
         others.extend(wanted(other, &answer.offers));
+        for (lower, upper) in answer.fetches {
+            wants.extend(other.range(&lower, upper.as_ref()).map(|(key, entry)| (key, entry.vid)));
+        }
         ranges = answer.ranges;
         is_b = !is_b;
     }
@@ -63,9 +66,9 @@ fn ranges_are_accepted_at_the_limits_and_refused_beyond() {
                 Range { upper: Some(SetKey(bound)), content: content.clone() }
             })
             .collect();
-        write_ranges(&list)
+        write_ranges(SetKey::default(), &list)
     };
-    let fingerprint = RangeContent::Fingerprint { fingerprint: [0; 16], count: 1 };
+    let fingerprint = RangeContent::Fingerprint([0; 16]);
     let read = |bytes: &[u8], is_reply| read_ranges(SetKey::default(), bytes, is_reply).map(|ranges| ranges.len());
     let open = OPEN_RANGES_PER_REQUEST_MAX as u32;
     assert_eq!(read(&ranges(open, fingerprint.clone()), false), Ok(open as usize));
@@ -78,26 +81,29 @@ fn ranges_are_accepted_at_the_limits_and_refused_beyond() {
 #[test]
 fn the_reply_to_the_largest_request_with_gaps_stays_within_the_limits() {
     let index = index((0..257 * 40).map(|n| (n, 1)));
-    let keys: Vec<SetKey> = index.range(&SetKey::default(), None).map(|(key, _)| *key).collect();
+    let keys: Vec<SetKey> = index.range(&SetKey::default(), None).map(|(key, _)| key).collect();
     let request: Vec<Range> = (0..257)
         .map(|block| {
             let is_open = block % 2 == 1;
-            let content = RangeContent::Fingerprint { fingerprint: [0; 16], count: 1 };
+            let content = RangeContent::Fingerprint([0; 16]);
             let upper = keys.get((block + 1) * 40).copied();
             Range { upper, content: if is_open { content } else { RangeContent::Skip } }
         })
         .collect();
-    let request = read_ranges(SetKey::default(), &write_ranges(&request), false).expect("128 open ranges are allowed");
+    let request = read_ranges(SetKey::default(), &write_ranges(SetKey::default(), &request), false)
+        .expect("128 open ranges are allowed");
     let reply = answer(&index, SetKey::default(), &request).ranges;
     assert_eq!(reply.len(), 128 * RANGE_FAN_OUT + 129);
-    assert!(read_ranges(SetKey::default(), &write_ranges(&reply), true).is_ok_and(|read| read == reply));
+    assert!(
+        read_ranges(SetKey::default(), &write_ranges(SetKey::default(), &reply), true).is_ok_and(|read| read == reply)
+    );
 }
 
 #[test]
 fn bounds_and_items_that_do_not_ascend_are_refused() {
     let bound = |n: u8| Some(SetKey([n; 16]));
     let skip = |upper| Range { upper, content: RangeContent::Skip };
-    let read = |ranges: &[Range]| read_ranges(SetKey([1; 16]), &write_ranges(ranges), false);
+    let read = |ranges: &[Range]| read_ranges(SetKey([1; 16]), &write_ranges(SetKey([1; 16]), ranges), false);
     assert_eq!(read(&[skip(bound(3)), skip(bound(2))]), Err(RangeError::Order));
     assert_eq!(read(&[skip(bound(1))]), Err(RangeError::Order));
     assert_eq!(read(&[skip(None), skip(bound(2))]), Err(RangeError::Order));

@@ -15,8 +15,8 @@ use tokio::time::{Duration, Instant};
 use super::model::Outcome;
 use super::tally::Tally;
 use super::world::{
-    Agenda, CRASH_NOTICED_US, Cast, DIAL_TIMEOUT_US, FRAME_OVERHEAD_BYTES, PAYLOAD_BYTES, PUBLISH_INTERVAL_US, Part, Plan,
-    Random, TRIPS_TO_CONNECT, latency_us,
+    Agenda, CRASH_NOTICED_US, Cast, DIAL_TIMEOUT_US, FRAME_OVERHEAD_BYTES, PAYLOAD_BYTES, PUBLISH_INTERVAL_US, Part,
+    Plan, Random, TRIPS_TO_CONNECT, latency_us,
 };
 
 /// A key of 32 bytes, as on the wire.
@@ -28,9 +28,17 @@ const START_US: u64 = 30_000_000;
 enum Event {
     Join(u32),
     /// With the number of the publish in it, when it has one and that is known.
-    Receive { from: u32, to: u32, published: Option<u32>, message: Box<Message<Id>> },
+    Receive {
+        from: u32,
+        to: u32,
+        published: Option<u32>,
+        message: Box<Message<Id>>,
+    },
     Timer(u32, Timer<Id>),
-    Disconnected { node: u32, peer: u32 },
+    Disconnected {
+        node: u32,
+        peer: u32,
+    },
 }
 
 /// A network under way.
@@ -195,11 +203,9 @@ impl IrohModel {
             self.agenda.plan(now_us + DIAL_TIMEOUT_US, Event::Disconnected { node: from, peer: to });
             return;
         }
-        let open_us = *self
-            .connections
-            .entry(pair(from, to))
-            .or_insert(now_us + (TRIPS_TO_CONNECT - 1) * trip_us);
-        self.agenda.plan(open_us.max(now_us) + trip_us, Event::Receive { from, to, published, message: Box::new(message) });
+        let open_us = *self.connections.entry(pair(from, to)).or_insert(now_us + (TRIPS_TO_CONNECT - 1) * trip_us);
+        self.agenda
+            .plan(open_us.max(now_us) + trip_us, Event::Receive { from, to, published, message: Box::new(message) });
     }
 
     fn publish(&mut self, message: usize, node: usize) {

@@ -10,16 +10,14 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
-use fingerpost_proto::kind::Audience;
 use fingerpost_proto::overlay::{
     Action, Beat, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Route, Signal, Source, Spread,
 };
-use fingerpost_proto::set::{SetKey, Slot};
 
 use super::tally::{Summary, Tally};
 use super::world::{
-    Agenda, CRASH_NOTICED_US, Cast, DIAL_TIMEOUT_US, FRAME_OVERHEAD_BYTES, PAYLOAD_BYTES, PUBLISH_INTERVAL_US, Part, Plan,
-    Random, TRIPS_TO_CONNECT, latency_us,
+    Agenda, CRASH_NOTICED_US, Cast, DIAL_TIMEOUT_US, FRAME_OVERHEAD_BYTES, PAYLOAD_BYTES, PUBLISH_INTERVAL_US, Part,
+    Plan, Random, TRIPS_TO_CONNECT, latency_us,
 };
 
 /// Announcements wait so long for others, microseconds.
@@ -47,11 +45,12 @@ const GREETING_BYTES: u64 = 120;
 /// The wall clock at the beginning, so that nothing relies on zero.
 const EPOCH_MS: u64 = 1_800_000_000_000;
 
-/// Where all versions of the model belong; it is only handed through.
-const SLOT: Slot = Slot { audience: Audience::Public, key: SetKey([0; 16]) };
-
 enum Frame {
-    Versions { messages: Vec<u32>, hops: u8, route: Option<Route> },
+    Versions {
+        messages: Vec<u32>,
+        hops: u8,
+        route: Option<Route>,
+    },
     Announce(Vec<u32>),
     Prune,
     Beat(Beat),
@@ -68,12 +67,32 @@ enum Event {
     Flush(u32),
     Ping(u32),
     /// A dial reaches its target, or would.
-    Arrives { from: u32, to: u32 },
+    Arrives {
+        from: u32,
+        to: u32,
+    },
     /// The dialler knows that the link is up.
-    Up { from: u32, to: u32, link: u32 },
-    DialFails { from: u32, to: u32 },
-    Frame { from: u32, to: u32, link: u32, frame: Frame },
-    Down { node: u32, peer: u32, link: u32, how: Ended },
+    Up {
+        from: u32,
+        to: u32,
+        link: u32,
+    },
+    DialFails {
+        from: u32,
+        to: u32,
+    },
+    Frame {
+        from: u32,
+        to: u32,
+        link: u32,
+        frame: Frame,
+    },
+    Down {
+        node: u32,
+        peer: u32,
+        link: u32,
+        how: Ended,
+    },
 }
 
 struct Node {
@@ -372,8 +391,8 @@ impl Model {
 
     fn signal(&mut self, node: u32, signal: Signal) {
         let (to, frame) = match signal {
-            Signal::Graft { to, missing } => {
-                (to, Frame::Graft(missing.iter().map(|(_, id)| self.messages_by_vid[id]).collect()))
+            Signal::Graft { to, ids } => {
+                (to, Frame::Graft(ids.iter().map(|id| self.messages_by_vid[id]).collect()))
             }
             Signal::Prune { to } => (to, Frame::Prune),
             Signal::Beat { to, beat } => {
@@ -420,7 +439,9 @@ impl Model {
         for (peer, mut messages) in waiting {
             let this = &self.nodes[node as usize];
             let Some(link) = this.links.get(&peer).copied() else { continue };
-            messages.retain(|message| !this.broadcast.is_known_to(&self.keys[peer as usize], &self.vids[*message as usize]));
+            messages.retain(|message| {
+                !this.broadcast.is_known_to(&self.keys[peer as usize], &self.vids[*message as usize])
+            });
             if !messages.is_empty() && this.is_up {
                 self.send(node, peer, link, Frame::Announce(messages));
             }
@@ -455,14 +476,14 @@ impl Model {
                     if self.tally.is_at(message as usize, to as usize) {
                         broadcast.held_by(&key, &self.vids[message as usize]);
                     } else {
-                        broadcast.announced(now, &key, SLOT, self.vids[message as usize]);
+                        broadcast.announced(now, &key, self.vids[message as usize]);
                     }
                 }
             }
             Frame::Prune => self.nodes[to as usize].broadcast.pruned(&key),
             Frame::Beat(beat) => {
-                if let Some(signal) = self.nodes[to as usize].broadcast.beat(now, &key, beat, true) {
-                    self.signal(to, signal);
+                if let Some((others, beat)) = self.nodes[to as usize].broadcast.beat(now, &key, beat, true) {
+                    self.signal(to, Signal::Beat { to: others, beat });
                 }
             }
             Frame::Graft(messages) => {
@@ -474,7 +495,8 @@ impl Model {
             }
             Frame::Held(theirs, wants_answer) => {
                 let held = self.held(to);
-                let lacking: Vec<u32> = (0..held.len()).filter(|at| held[*at] && !theirs[*at]).map(|at| at as u32).collect();
+                let lacking: Vec<u32> =
+                    (0..held.len()).filter(|at| held[*at] && !theirs[*at]).map(|at| at as u32).collect();
                 self.answer(to, from, link, &lacking);
                 if wants_answer && held.iter().zip(&theirs).any(|(ours, theirs)| *theirs && !ours) {
                     self.send(to, from, link, Frame::Held(held, false));
@@ -487,7 +509,12 @@ impl Model {
 
     /// Sends versions that were asked for.
     fn answer(&mut self, node: u32, to: u32, link: u32, messages: &[u32]) {
-        for message in messages.iter().filter(|message| self.tally.is_at(**message as usize, node as usize)).copied().collect::<Vec<u32>>() {
+        for message in messages
+            .iter()
+            .filter(|message| self.tally.is_at(**message as usize, node as usize))
+            .copied()
+            .collect::<Vec<u32>>()
+        {
             let hops = self.tally.hops_to(message as usize, node as usize) + 1;
             self.send(node, to, link, Frame::Versions { messages: vec![message], hops, route: None });
         }

@@ -59,11 +59,20 @@ fn draw(text: &mut String, panel: &Panel) -> std::fmt::Result {
     let (inner_width, inner_height) = (PANEL_WIDTH - 1.5 * MARGIN, PANEL_HEIGHT - 1.9 * MARGIN);
     let x = |value: f64| MARGIN + (value.log10() - x_low) / (x_high - x_low) * inner_width;
     let y = |value: f64| 30.0 + (y_high - value.max(1e-9).log10()) / (y_high - y_low) * inner_height;
-    writeln!(text, "<text x=\"{MARGIN}\" y=\"20\" font-size=\"12\" font-weight=\"bold\">{}</text>", escape(&panel.title))?;
+    writeln!(
+        text,
+        "<text x=\"{MARGIN}\" y=\"20\" font-size=\"12\" font-weight=\"bold\">{}</text>",
+        escape(&panel.title)
+    )?;
     for decade in x_low as i32..=x_high as i32 {
         let at = 10_f64.powi(decade);
         grid(text, (x(at), y(10_f64.powf(y_low))), (x(at), y(10_f64.powf(y_high))))?;
-        writeln!(text, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{at}</text>", x(at), 30.0 + inner_height + 15.0)?;
+        writeln!(
+            text,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{at}</text>",
+            x(at),
+            30.0 + inner_height + 15.0
+        )?;
     }
     for decade in y_low as i32..=y_high as i32 {
         let at = 10_f64.powi(decade);
@@ -80,7 +89,11 @@ fn draw(text: &mut String, panel: &Panel) -> std::fmt::Result {
     for (number, (name, points)) in panel.curves.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
         let line: Vec<String> = points.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect();
-        writeln!(text, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", line.join(" "))?;
+        writeln!(
+            text,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+            line.join(" ")
+        )?;
         for (at, value) in points {
             writeln!(text, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>", x(*at), y(*value))?;
         }

@@ -135,7 +135,8 @@ impl Tally {
         }
         hops.sort_unstable();
         everywhere_ms.sort_by(f64::total_cmp);
-        let at = |percent: usize| hops.get((hops.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
+        let at =
+            |percent: usize| hops.get((hops.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
         let place = Part::ALL.iter().position(|other| *other == part).unwrap_or(0);
         let (from, to) = (self.marks[2 * place], self.marks[2 * place + 1]);
         let per_node = |bytes: u64| bytes as f64 / (messages.len() * alive.len()) as f64;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use super::GRAFT_AFTER_MS;
 use crate::id::Vid;
-use crate::set::Slot;
 use crate::time::UnixMillis;
 
 /// Announced versions that are waited for: about 1 MB.
@@ -28,7 +27,6 @@ const BURST_WAIT_MS_MAX: u64 = 10_000;
 
 #[derive(Clone, Debug)]
 struct Waiting {
-    slot: Slot,
     /// Links that announced it and were not asked yet.
     announcers: u64,
     /// All that announced it.
@@ -55,7 +53,7 @@ pub(super) struct Missing {
 
 impl Missing {
     /// `wait_ms` is how long to wait for it before asking.
-    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, slot: Slot, id: Vid, wait_ms: u64) {
+    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, id: Vid, wait_ms: u64) {
         if let Some(waiting) = self.waiting.get_mut(&id) {
             if waiting.all & (1 << link) == 0 {
                 waiting.announcers |= 1 << link;
@@ -69,7 +67,7 @@ impl Missing {
         }
         *of_link += 1;
         let bit = 1 << link;
-        let waiting = Waiting { slot, announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, tries: 0 };
+        let waiting = Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, tries: 0 };
         self.waiting.insert(id, waiting);
     }
 
@@ -103,11 +101,11 @@ impl Missing {
     }
 
     /// What to ask for now, by link.
-    pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<(Slot, Vid)>> {
+    pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<Vid>> {
         let is_burst = self.waiting.len() >= BURST_IDS_MIN && elapsed(self.progress_at, now) < GRAFT_AFTER_MS;
         let is_open = |waiting: &Waiting| waiting.asked.is_some_and(|(at, _)| elapsed(at, now) < ANSWER_WAIT_MS);
         let mut open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
-        let mut due: BTreeMap<u32, Vec<(Slot, Vid)>> = BTreeMap::new();
+        let mut due: BTreeMap<u32, Vec<Vid>> = BTreeMap::new();
         let mut hopeless = Vec::new();
         for (id, waiting) in &mut self.waiting {
             let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { waiting.wait_ms };
@@ -130,7 +128,7 @@ impl Missing {
             waiting.asked = Some((now, link));
             waiting.tries += 1;
             open += 1;
-            due.entry(link).or_default().push((waiting.slot, *id));
+            due.entry(link).or_default().push(*id);
         }
         for id in hopeless {
             self.take(&id);

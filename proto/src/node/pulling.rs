@@ -1,0 +1,173 @@
+//! Whose turn it is to be asked for what is missing, and how: by its arrival log, by comparing sets, by fetching spans.
+//!
+//! Always: for each audience at most one peer is asked at a time, so that nothing is fetched twice; a peer that brings
+//! nothing loses the turn.
+//! Spec: `spec/07-sync.md`, section 3. Tested: `node/tests/`, the simulator in `tests/simulation`.
+
+use super::link::{CatchUp, CatchUpStage, Request, Session};
+use super::output::{Notice, Output};
+use super::reconciling::reconcile;
+use super::{Node, Peer, write_frame};
+use crate::id::Vid;
+use crate::kind::Audience;
+use crate::set::{SetKey, Slot};
+use crate::sync::{opening, write_keys};
+use crate::time::UnixMillis;
+use crate::v1;
+use crate::v1::frame::Content;
+
+/// A peer that brought less than [`TURN_VERSIONS_MIN`] versions in so long lets others have their turn, in milliseconds.
+const TURN_MS: u64 = 30_000;
+/// Versions that renew a turn.
+const TURN_VERSIONS_MIN: u64 = 64;
+/// After a session that changed something, sets are compared again so soon, in milliseconds.
+const COMPARE_DELAY_MS_MIN: u64 = 1_000;
+/// The longest pause between comparisons of sets that are known to differ, in milliseconds.
+const COMPARE_DELAY_MS_MAX: u64 = 60_000;
+
+/// The one peer that is asked for an audience.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    peer: Peer,
+    renewed_at: UnixMillis,
+    /// What it had brought by then.
+    versions: u64,
+}
+
+impl Node {
+    /// Begins to ask wherever that is due and nobody else is being asked.
+    pub(super) fn pull_where_due(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        for audience in Audience::ALL {
+            let number = usize::from(audience.number());
+            if self.turn_holder(now, audience).is_some() {
+                continue;
+            }
+            let is_due = |peer: &Peer, link: &super::Link| {
+                link.is_greeted && link.is_idle() && link.compare_at[number] <= now && self.shares(peer, audience)
+            };
+            let due = self.links.iter().filter(|(peer, link)| is_due(peer, link));
+            let Some(peer) = due.min_by_key(|(_, link)| link.compare_at[number]).map(|(peer, _)| *peer) else {
+                continue;
+            };
+            self.take_turn(now, audience, peer);
+            self.start_pull(now, peer, audience, outputs);
+        }
+    }
+
+    fn start_pull(&mut self, now: UnixMillis, peer: Peer, audience: Audience, outputs: &mut Vec<Output>) {
+        let number = usize::from(audience.number());
+        let known = self.cursors.get(&peer, audience);
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        link.compare_at[number] = UnixMillis::MAX;
+        let is_news = |place: &super::LogPlace| {
+            link.heard[number].is_some_and(|heard| heard.epoch == place.epoch && heard.sequence > place.sequence)
+        };
+        let since = known.filter(is_news).filter(|_| !link.has_caught_up[number] && !link.is_level[number]);
+        if let Some(since) = since {
+            self.catch_up(now, peer, audience, since, outputs);
+            return;
+        }
+        let ranges = opening(self.set(audience));
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let id = link.fresh_id();
+        link.session =
+            Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: false, active_at: now });
+        let frame = reconcile(audience, id, 0, SetKey::default(), &ranges);
+        outputs.push(Output::Send { to: vec![peer], frame });
+    }
+
+    /// The session's last request is answered: compare again soon if it found anything, until sets are equal.
+    pub(super) fn end_session(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let Some(session) = link.session.take() else { return };
+        let number = usize::from(session.audience.number());
+        link.in_sync[number] = !session.found_difference;
+        if session.found_difference {
+            link.compare_delay_ms = (link.compare_delay_ms * 2).clamp(COMPARE_DELAY_MS_MIN, COMPARE_DELAY_MS_MAX);
+            link.compare_at[number] = now.saturating_add(link.compare_delay_ms);
+        } else {
+            link.compare_delay_ms = 0;
+            link.is_level[number] = true;
+            outputs.push(Output::Notice(Notice::InSync { peer, audience: session.audience }));
+        }
+    }
+
+    /// Sends the next requests, as many as may be open; when nothing is left to ask, ends the peer's turn.
+    pub(super) fn ask_for_more(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
+        let sets = &self.sets;
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let is_missing = |slot: &Slot, vid: &Vid| {
+            let entry = sets[usize::from(slot.audience.number())].get(&slot.key);
+            entry.is_none_or(|entry| entry.vid != *vid)
+        };
+        while let Some(request) = link.next_request(now, is_missing) {
+            let content = match request {
+                Request::Want { want, audience, keys } => {
+                    let (audience, keys) = (audience.number().into(), write_keys(&keys));
+                    Content::Want(v1::Want { audience, want, keys, graft: false })
+                }
+                Request::Fetch { want, audience, span: (lower, upper) } => {
+                    let (lower, upper) = (lower.0.to_vec(), upper.map(|upper| upper.0.to_vec()));
+                    Content::Fetch(v1::Fetch { audience: audience.number().into(), want, lower, upper })
+                }
+            };
+            outputs.push(Output::Send { to: vec![peer], frame: write_frame(content) });
+        }
+        self.end_catch_up(now, peer, outputs);
+        if self.links.get(&peer).is_some_and(super::Link::is_idle) {
+            self.turns = self.turns.map(|turn| turn.filter(|turn| turn.peer != peer));
+        }
+        self.pull_where_due(now, outputs);
+    }
+
+    /// After a catch-up whose versions are all checked, sets are equal, or are compared.
+    fn end_catch_up(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&peer).filter(|link| link.has_all()) else { return };
+        let Some(CatchUp { audience, stage: CatchUpStage::Ended(fingerprint), place, .. }) = link.catch_up else {
+            return;
+        };
+        let number = usize::from(audience.number());
+        link.catch_up = None;
+        link.is_level[number] = true;
+        if link.heard[number].is_none_or(|heard| heard.epoch == place.epoch && heard.sequence < place.sequence) {
+            link.heard[number] = Some(place);
+        }
+        let is_equal = self.sets[number].total().fingerprint() == fingerprint;
+        link.in_sync[number] = is_equal;
+        if is_equal {
+            outputs.push(Output::Notice(Notice::InSync { peer, audience }));
+        } else {
+            // News may be on its way in either direction: it gets a moment.
+            link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_DELAY_MS_MIN));
+        }
+    }
+
+    /// Gives the turn to a peer unless another one has it.
+    pub(super) fn may_pull(&mut self, now: UnixMillis, audience: Audience, peer: Peer) -> bool {
+        match self.turn_holder(now, audience) {
+            Some(holder) => holder == peer,
+            None => {
+                self.take_turn(now, audience, peer);
+                true
+            }
+        }
+    }
+
+    fn take_turn(&mut self, now: UnixMillis, audience: Audience, peer: Peer) {
+        let versions = self.links.get(&peer).map_or(0, |link| link.received_versions);
+        self.turns[usize::from(audience.number())] = Some(Turn { peer, renewed_at: now, versions });
+    }
+
+    /// Who has the turn, if it still counts.
+    fn turn_holder(&mut self, now: UnixMillis, audience: Audience) -> Option<Peer> {
+        let turn = self.turns[usize::from(audience.number())].as_mut()?;
+        let received = self.links.get(&turn.peer)?.received_versions;
+        if now.abs_diff(turn.renewed_at) > TURN_MS {
+            if received - turn.versions.min(received) < TURN_VERSIONS_MIN {
+                return None;
+            }
+            (turn.renewed_at, turn.versions) = (now, received);
+        }
+        Some(turn.peer)
+    }
+}

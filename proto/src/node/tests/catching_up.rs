@@ -1,0 +1,235 @@
+//! Catching up by the arrival log, and what happens when that does not work.
+
+#![allow(clippy::unwrap_used)]
+
+use super::super::catching_up::CURSORS_MAX;
+use super::super::*;
+use super::world::*;
+use crate::v1;
+use crate::v1::frame::Content;
+
+/// Frames that were sent since the log was cleared, with their senders.
+fn sent(world: &World, is_it: impl Fn(&Content) -> bool) -> Vec<(usize, Content)> {
+    let frames = world.log.iter().filter_map(|(node, output)| match output {
+        Output::Send { frame, .. } => Some((*node, read_frame(frame).unwrap())),
+        _ => None,
+    });
+    frames.filter(|(_, content)| is_it(content)).collect()
+}
+
+fn is_reconcile(content: &Content) -> bool {
+    matches!(content, Content::Reconcile(_))
+}
+
+fn publish_many(world: &mut World, org: usize, count: usize, name: &str) {
+    world.now += 1_000;
+    let versions = (0..count).map(|n| world.service(org, &format!("s{n}"), name, n as u64)).collect();
+    assert!(names(&world.publish(org, versions)).iter().all(|name| *name == "published"));
+}
+
+/// Two nodes that were in sync and have noted each other's logs; the second is away.
+fn parted() -> World {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    publish_many(&mut world, 0, 3, "first");
+    world.settle();
+    world.assert_equal();
+    world.cut(0, 1);
+    world.log.clear();
+    world
+}
+
+#[test]
+fn a_peer_that_missed_one_change_catches_up_without_comparing() {
+    let mut world = parted();
+    publish_many(&mut world, 0, 1, "second");
+    world.log.clear();
+    world.link(1, 0);
+    world.assert_equal();
+    assert_eq!(sent(&world, is_reconcile), []);
+    assert_eq!(sent(&world, |content| matches!(content, Content::CatchUp(_))).len(), 1);
+    assert!(world.nodes[1].links().all(|link| link.in_sync));
+}
+
+#[test]
+fn many_missed_changes_are_hinted_at_and_taken_by_bits_and_a_cut_answer_is_continued() {
+    let mut world = parted();
+    world.answer_versions_max = 40;
+    publish_many(&mut world, 0, 100, "second");
+    world.log.clear();
+    world.link(1, 0);
+    world.assert_equal();
+    assert_eq!(sent(&world, is_reconcile), []);
+    let takes = sent(&world, |content| matches!(content, Content::Take(_)));
+    assert_eq!(takes.len(), 3, "40 and 40 and 20 of them");
+    assert!(takes.iter().all(|(_, take)| matches!(take, Content::Take(take) if take.wanted.len() == 13)));
+}
+
+#[test]
+fn what_the_asker_has_from_elsewhere_is_not_taken() {
+    let mut world = World::new(3);
+    [(0, 1), (1, 2), (0, 2)].into_iter().for_each(|(a, b)| world.link(a, b));
+    world.settle();
+    world.cut(0, 1);
+    publish_many(&mut world, 0, 50, "over the other link");
+    world.settle();
+    world.cut(0, 2);
+    publish_many(&mut world, 0, 20, "changed again");
+    world.log.clear();
+    world.link(1, 0);
+    let versions = world.log.iter().filter_map(|(node, output)| match output {
+        Output::SendVersions { slots, .. } if *node == 0 => Some(slots.len()),
+        _ => None,
+    });
+    let versions: Vec<usize> = versions.collect();
+    assert_eq!(versions, [20]);
+}
+
+#[test]
+fn a_cursor_that_was_kept_is_used_after_a_restart_of_the_asker() {
+    let mut world = parted();
+    publish_many(&mut world, 0, 1, "second");
+    world.restart(1);
+    world.log.clear();
+    world.link(1, 0);
+    world.assert_equal();
+    assert_eq!(sent(&world, is_reconcile), []);
+}
+
+#[test]
+fn a_cursor_into_a_log_of_before_a_restart_falls_back_to_comparing() {
+    let mut world = parted();
+    publish_many(&mut world, 0, 1, "second");
+    world.restart(0);
+    world.log.clear();
+    world.link(1, 0);
+    world.settle();
+    world.assert_equal();
+    assert_eq!(sent(&world, |content| matches!(content, Content::CatchUp(_))), []);
+    assert!(!sent(&world, is_reconcile).is_empty());
+}
+
+#[test]
+fn a_stale_answer_or_a_lie_about_the_log_falls_back_to_comparing() {
+    for lie in ["stale", "nothing new", "wrong fingerprint", "hints of what is not there"] {
+        let mut world = parted();
+        publish_many(&mut world, 0, 1, "second");
+        let (peer, own, now) = (world.peer(0), world.peer(1), world.now);
+        let hello = world.nodes[0].handle(now, Input::Connected { peer: own, outbound: false });
+        let [Output::Send { frame: hello, .. }] = hello.as_slice() else { panic!("{hello:?}") };
+        world.nodes[1].handle(now, Input::Connected { peer, outbound: true });
+        let asked = world.nodes[1].handle(now, Input::Received { peer, frame: hello.clone() });
+        let want = asked.iter().find_map(|output| match output {
+            Output::Send { frame, .. } => match read_frame(frame).unwrap() {
+                Content::CatchUp(catch_up) => Some(catch_up.want),
+                _ => None,
+            },
+            _ => None,
+        });
+        let want = want.expect("the cursor is valid");
+        let place = world.nodes[0].logs[0].head().sequence;
+        let mut reply = v1::Arrivals { want, through: place, fingerprint: vec![7; 16], ..Default::default() };
+        match lie {
+            "stale" => reply = v1::Arrivals { want, stale: true, ..Default::default() },
+            "nothing new" => (reply.through, reply.fingerprint) = (0, vec![]),
+            "hints of what is not there" => reply.hints = [vec![1; 8], vec![1], vec![2; 16]].concat(),
+            _ => {}
+        }
+        world.nodes[1].handle(now, Input::Received { peer, frame: write_frame(Content::Arrivals(reply)) });
+        if lie == "hints of what is not there" {
+            let none = versions_frames(want, [], false).remove(0);
+            world.nodes[1].handle(now, Input::Received { peer, frame: none });
+        }
+        (0..5).for_each(|tick| drop(world.nodes[1].handle(now + tick * 1_000, Input::Tick)));
+        assert!(world.nodes[1].links.values().any(|link| link.session.is_some()), "{lie}");
+    }
+}
+
+#[test]
+fn an_empty_node_fetches_everything_in_key_order_and_goes_on_where_it_was_cut_off() {
+    let mut world = World::new(2);
+    world.answer_versions_max = 30;
+    publish_many(&mut world, 0, 200, "first");
+    world.log.clear();
+    world.link(1, 0);
+    world.settle();
+    world.assert_equal();
+    let fetches = sent(&world, |content| matches!(content, Content::Fetch(_)));
+    let lowers: Vec<Vec<u8>> = fetches
+        .iter()
+        .filter_map(|(_, content)| match content {
+            Content::Fetch(fetch) => Some(fetch.lower.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(lowers.len() >= 6, "{lowers:?}");
+    assert!(lowers.is_sorted(), "each goes on after the last key that came");
+    let wants = sent(&world, |content| matches!(content, Content::Want(_)));
+    assert!(wants.len() <= 2, "what is fetched is not asked for one by one: {wants:?}");
+}
+
+#[test]
+fn only_one_peer_is_asked_at_a_time_and_one_that_brings_nothing_loses_its_turn() {
+    let mut world = World::new(3);
+    publish_many(&mut world, 0, 50, "first");
+    let (silent, other, now) = (world.peer(0), world.peer(1), world.now);
+    let total = world.nodes[0].set(Audience::Public).total();
+    let (fingerprint, count) = (total.fingerprint().to_vec(), total.count);
+    let hello = write_frame(Content::Hello(v1::Hello {
+        level: 1,
+        level_min: 1,
+        network: world.network().0.to_vec(),
+        clock_ms: now,
+        sets: vec![
+            v1::SetSummary { audience: 0, fingerprint, count, ..Default::default() },
+            v1::SetSummary {
+                audience: 1,
+                fingerprint: Index::new().total().fingerprint().to_vec(),
+                ..Default::default()
+            },
+        ],
+        ..Default::default()
+    }));
+    let node = &mut world.nodes[2];
+    let asks = |outputs: &[Output], peer: &Peer| {
+        outputs.iter().any(|output| {
+            matches!(output, Output::Send { to, frame } if to.contains(peer)
+                && matches!(read_frame(frame), Ok(Content::Reconcile(request)) if request.audience == 0))
+        })
+    };
+    for peer in [silent, other] {
+        node.handle(now, Input::Connected { peer, outbound: true });
+    }
+    assert!(asks(&node.handle(now, Input::Received { peer: silent, frame: hello.clone() }), &silent));
+    assert!(!asks(&node.handle(now, Input::Received { peer: other, frame: hello }), &other));
+    assert!(!asks(&node.handle(now + 29_000, Input::Tick), &other));
+    assert!(asks(&node.handle(now + 31_000, Input::Tick), &other));
+}
+
+#[test]
+fn progress_tells_the_publisher_who_holds_what_was_asked_for() {
+    let mut world = parted();
+    let version = world.service(0, "s0", "second", 1);
+    let vid = version.vid();
+    world.publish(0, vec![version]);
+    assert_eq!(world.nodes[0].held_by(&vid), 0);
+    world.link(1, 0);
+    world.tick(1_000);
+    world.tick(1_000);
+    assert_eq!(world.nodes[0].held_by(&vid), 1);
+}
+
+#[test]
+fn cursors_are_kept_up_to_their_limit() {
+    let mut cursors = Cursors::default();
+    let peer = |n: u16| {
+        let seed: [u8; 32] = std::array::from_fn(|i| if i < 2 { n.to_be_bytes()[i] } else { 9 });
+        public(&ed25519_dalek::SigningKey::from_bytes(&seed))
+    };
+    let place = LogPlace { epoch: 1, sequence: 1 };
+    let linked = peer(0);
+    (0..=CURSORS_MAX as u16).for_each(|n| cursors.set(peer(n), Audience::Public, place, |other| *other == linked));
+    assert_eq!(cursors.take_changed().unwrap().len(), CURSORS_MAX);
+    assert_eq!(cursors.get(&linked, Audience::Public), Some(place), "linked peers are not forgotten");
+    assert_eq!(cursors.take_changed(), None);
+}

@@ -1,0 +1,133 @@
+//! Peers that break the specification.
+
+#![allow(clippy::unwrap_used)]
+
+use prost::Message;
+
+use super::super::*;
+use super::world::*;
+use crate::v1;
+
+#[test]
+fn a_peer_that_sends_an_oversized_or_unreadable_frame_loses_its_link_with_the_reason() {
+    let mut world = World::new(2);
+    let me = world.peer(0);
+    for (frame, reason) in
+        [(vec![0; crate::limits::FRAME_BYTES_MAX + 1], "a frame of 262145 bytes"), (vec![0xff; 10], "cannot be read")]
+    {
+        world.link(0, 1);
+        world.disconnected.clear();
+        world.run(1, Input::Received { peer: me, frame });
+        assert!(world.disconnected[0].2.contains(reason), "{:?}", world.disconnected);
+    }
+    let largest = v1::Frame { content: Some(v1::frame::Content::Ping(v1::Ping::default())) };
+    let mut frame = largest.encode_to_vec();
+    // An unknown field fills the frame up to the limit: it is skipped.
+    let filler = crate::limits::FRAME_BYTES_MAX - frame.len() - 5;
+    frame.extend([0xfa, 0x01]);
+    prost::encode_length_delimiter(filler, &mut frame).unwrap();
+    frame.resize(crate::limits::FRAME_BYTES_MAX, 0);
+    world.link(0, 1);
+    world.disconnected.clear();
+    world.run(1, Input::Received { peer: me, frame });
+    assert!(world.disconnected.is_empty(), "{:?}", world.disconnected);
+}
+
+#[test]
+fn one_bad_version_among_many_does_not_hold_up_the_others() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let me = world.peer(0);
+    for position in [0, 50, 99] {
+        let good: Vec<_> = (0..99).map(|n| world.service(0, &format!("p{position}-{n}"), "Good", 0)).collect();
+        let mut envelopes: Vec<Vec<u8>> = good.iter().map(|version| version.envelope().to_vec()).collect();
+        envelopes.insert(position, vec![7; 300]);
+        let before = world.nodes[1].set(Audience::Public).len();
+        world.run(1, Input::Received { peer: me, frame: versions_frames(0, envelopes, false).remove(0) });
+        assert_eq!(world.nodes[1].set(Audience::Public).len(), before + 99);
+    }
+    assert!(world.is_linked(0, 1));
+}
+
+#[test]
+fn a_goodbye_ends_the_link_and_is_not_answered() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let me = world.peer(0);
+    let bye = v1::Bye { code: v1::ByeCode::Shutdown.into(), message: "closing".into() };
+    let frame = write_frame(v1::frame::Content::Bye(bye));
+    let outputs = world.nodes[1].handle(NOW, Input::Received { peer: me, frame });
+    assert!(outputs.contains(&Output::Close { peer: me }));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Send { .. } | Output::Disconnect { .. })));
+    assert_eq!(world.nodes[1].links().count(), 0);
+}
+
+#[test]
+fn a_frame_beyond_the_last_round_is_a_breach() {
+    for (round, good) in [(0, true), (14, true), (15, true), (16, false)] {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        let me = world.peer(0);
+        let ranges =
+            crate::sync::write_ranges(SetKey::default(), &crate::sync::opening(world.nodes[0].set(Audience::Public)));
+        let lower = vec![0; 16];
+        let request = v1::Reconcile { audience: 0, session: 9, round, lower, ranges };
+        world.run(1, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Reconcile(request)) });
+        assert_eq!(world.is_linked(0, 1), good, "round {round}: {:?}", world.disconnected);
+    }
+}
+
+#[test]
+fn a_frame_of_versions_is_accepted_at_its_number_of_envelopes_and_a_breach_beyond() {
+    for (count, good) in
+        [(crate::limits::VERSIONS_PER_FRAME_MAX, true), (crate::limits::VERSIONS_PER_FRAME_MAX + 1, false)]
+    {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        let me = world.peer(0);
+        let known = world.orgs[0].card_version(world.network()).envelope().to_vec();
+        // The same short envelope many times, so that the frame's own size is not what is refused.
+        let short = known[..200.min(known.len())].to_vec();
+        let versions = v1::Versions { envelopes: vec![short; count], want: 0, last: true, ..Default::default() };
+        let outputs = world.nodes[1]
+            .handle(NOW, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Versions(versions)) });
+        let breach = outputs.iter().any(
+            |output| matches!(output, Output::Disconnect { message, .. } if message.contains("envelopes in a frame")),
+        );
+        assert_eq!(!breach, good, "{count}");
+    }
+}
+
+#[test]
+fn a_peer_whose_replies_never_stop_asking_loses_its_link() {
+    let mut world = World::new(2);
+    let me = world.peer(0);
+    let hello = v1::Hello {
+        level: 1,
+        level_min: 1,
+        network: world.network().0.to_vec(),
+        clock_ms: NOW,
+        sets: vec![v1::SetSummary { audience: 0, fingerprint: vec![9; 16], count: 9, ..Default::default() }],
+        ..Default::default()
+    };
+    let content = crate::sync::RangeContent::Fingerprint([1; 16]);
+    let ranges = crate::sync::write_ranges(SetKey::default(), &[crate::sync::Range { upper: None, content }]);
+    let node = &mut world.nodes[1];
+    node.handle(NOW, Input::Connected { peer: me, outbound: true });
+    node.handle(NOW, Input::Received { peer: me, frame: write_frame(v1::frame::Content::Hello(hello)) });
+    for replies in 1..5_000 {
+        let lower = vec![0; 16];
+        let reply = v1::Reconcile { audience: 0, session: 1, round: 1, lower, ranges: ranges.clone() };
+        let outputs = node.handle(
+            NOW + replies * 2_000,
+            Input::Received { peer: me, frame: write_frame(v1::frame::Content::Reconcile(reply)) },
+        );
+        if outputs.iter().any(
+            |output| matches!(output, Output::Disconnect { message, .. } if message.contains("requests in a session")),
+        ) {
+            assert_eq!(replies, 4_096, "one request follows from each reply, after the first request");
+            return;
+        }
+    }
+    panic!("the session never ends");
+}
