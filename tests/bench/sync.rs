@@ -187,6 +187,7 @@ fn rows(set: &Changes, by_cursor: &Costs, without: &Costs, peers: &[(&str, Costs
             Figure::new(CASE, format!("{}, {way}: {measure}", set.name), unit, of(costs))
         };
         figures.push(all("versions, holder to asker", &|costs| costs.version_bytes[HOLDER] as f64, "B"));
+        figures.push(all("links lost", &|costs| f64::from(costs.links_lost), "links").at_most(0.0));
         figures.push(all("outdated versions, asker to holder", &|costs| costs.version_bytes[ASKER] as f64, "B"));
         figures.push(all("processor time with versions, asker", &|costs| millis(costs.everything[ASKER]), "ms"));
         figures.push(all("processor time with versions, holder", &|costs| millis(costs.everything[HOLDER]), "ms"));

@@ -220,8 +220,8 @@ pub(crate) fn frame(case: &Value) {
             "audience": frame.audience, "sequence": frame.sequence, "consumed": frame.consumed, "level": frame.level,
         } }),
         Content::Compressed(frame) => json!({ "compressed": {
-            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data),
-            "payload": hex(read_compressed(frame).unwrap().encode_to_vec()),
+            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data), "signatures": hex(&frame.signatures),
+            "versions": hex(read_compressed(frame).unwrap().encode_to_vec()),
         } }),
         Content::Prune(_) => json!({ "prune": {} }),
         Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),

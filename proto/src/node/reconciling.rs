@@ -8,7 +8,7 @@ use super::output::Output;
 use super::peering::audience;
 use super::{Node, Peer};
 use crate::kind::Audience;
-use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, RANGE_FAN_OUT, ROUNDS_MAX};
+use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX};
 use crate::set::SetKey;
 use crate::sync::{Range, RangeContent, answer, read_ranges, write_pairs, write_ranges};
 use crate::time::UnixMillis;
@@ -51,10 +51,14 @@ impl Node {
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let open = ranges.iter().filter(|range| range.content != RangeContent::Skip).count();
-        if !link.may_compare(now, open * RANGE_FAN_OUT) {
-            return Err(Breach::Budget { found: open * RANGE_FAN_OUT });
+        if !link.may_compare(now, open) {
+            return Err(Breach::Budget { found: open });
         }
         let mut answer = answer(self.set(audience), lower, &ranges);
+        if let Some(link) = self.links.get_mut(&peer) {
+            // Known only now; what this is more than what is left counts against nobody.
+            link.may_compare(now, answer.ranges.len());
+        }
         if !self.shares(&peer, audience) {
             answer.offers.clear();
         }

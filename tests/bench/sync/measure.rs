@@ -23,6 +23,8 @@ pub(super) struct Costs {
     pub(super) round_trips_to_know: f64,
     /// Until it has it; `None` where nothing is sent.
     pub(super) round_trips_to_have: Option<f64>,
+    /// Links that a node ended for what the other said, and that were dialled again.
+    pub(super) links_lost: u32,
     /// Processor time for finding out what differs.
     pub(super) bookkeeping: [Duration; 2],
     /// Processor time for everything: also reading, checking and entering versions, signatures included.

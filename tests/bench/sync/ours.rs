@@ -27,6 +27,8 @@ use crate::Failure;
 const PUBLISHED_AT_ONCE: usize = 256;
 /// An answer to one request is cut off after so many bytes, as the daemon's driver does.
 const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Seconds until a link that a node ended is dialled again.
+const REDIAL_SECONDS: u64 = 2;
 /// Seconds that a link is followed after it came to rest, for whatever the nodes say to each other a little later.
 const SECONDS_AFTER: u64 = 5;
 /// Seconds within which a node compares sets with somebody, whatever happened.
@@ -91,6 +93,7 @@ pub(super) struct Pair {
     now: UnixMillis,
     /// Halves of a round trip since the link came up.
     at: u32,
+    is_linked: bool,
     /// When the sets were equal.
     equal_at: Option<u32>,
     /// When the asker was last told something, before that.
@@ -108,7 +111,7 @@ impl Pair {
         now: UnixMillis,
     ) -> Result<Pair, Failure> {
         let side = |which: usize| -> Result<Side, Failure> {
-            let node = restored(charter, &versions, which as u64)?;
+            let node = restored(charter, &versions, peers[which], which as u64)?;
             Ok(Side {
                 node,
                 peer: peers[which],
@@ -123,6 +126,7 @@ impl Pair {
             flights: VecDeque::new(),
             now,
             at: 0,
+            is_linked: false,
             equal_at: None,
             told_at: 0,
             costs: Costs::default(),
@@ -176,14 +180,14 @@ impl Pair {
     /// The asker starts again from its store: it remembers nothing of the holder.
     pub(super) fn restart_asker(&mut self) -> Result<(), Failure> {
         self.seed += 1;
-        let node = restored(&self.charter, &self.sides[ASKER].versions, self.seed)?;
+        let node = restored(&self.charter, &self.sides[ASKER].versions, self.sides[ASKER].peer, self.seed)?;
         self.sides[ASKER].node = node;
         Ok(())
     }
 
     /// The asker loses everything.
     pub(super) fn empty_asker(&mut self) {
-        self.sides[ASKER].node = Node::new(self.charter.clone(), self.seed);
+        self.sides[ASKER].node = Node::new(self.charter.clone(), self.sides[ASKER].peer, self.seed);
         self.sides[ASKER].versions = Versions::none();
     }
 
@@ -192,14 +196,21 @@ impl Pair {
         self.begin();
         let heap = Heap::watch();
         let [asker, holder] = [self.sides[ASKER].peer, self.sides[HOLDER].peer];
-        self.handle(HOLDER, Input::Connected { peer: asker, outbound: false }, true)?;
-        self.handle(ASKER, Input::Connected { peer: holder, outbound: true }, true)?;
-        self.run()?;
-        // A node may want to look again, or to go on, a little later.
         let mut seconds = 0;
+        let mut dials_at = Some(0);
+        // A node may want to look again, or to go on, a little later; a link that a node ended is dialled again.
         while seconds < SECONDS_AFTER || (self.equal_at.is_none() && seconds < COMPARE_SECONDS_MAX) {
+            if dials_at == Some(seconds) {
+                (dials_at, self.is_linked) = (None, true);
+                self.handle(HOLDER, Input::Connected { peer: asker, outbound: false }, true)?;
+                self.handle(ASKER, Input::Connected { peer: holder, outbound: true }, true)?;
+                self.run()?;
+            }
             self.tick()?;
             seconds += 1;
+            if !self.is_linked && dials_at.is_none() {
+                dials_at = Some(seconds + REDIAL_SECONDS);
+            }
         }
         let Some(equal_at) = self.equal_at else {
             let counts = self.sides.each_ref().map(|side| side.node.set(Audience::Public).len());
@@ -233,6 +244,7 @@ impl Pair {
         self.handle(HOLDER, Input::Disconnected { peer: asker }, true)?;
         self.handle(ASKER, Input::Disconnected { peer: holder }, true)?;
         self.flights.clear();
+        self.is_linked = false;
         Ok(())
     }
 
@@ -324,9 +336,16 @@ impl Pair {
                 self.sides[which].everything += time;
                 frames.into_iter().try_for_each(|frame| self.send(which, frame))?;
             }
-            Output::Disconnect { message, .. } => return Err(format!("a node ended the link: {message}").into()),
-            Output::Close { .. } => return Err("a node ended the link".into()),
-            Output::Processed { .. } | Output::Published { .. } | Output::Notice(_) => {}
+            Output::Disconnect { message, .. } => {
+                eprintln!("a node ended the link: {message}");
+                self.costs.links_lost += 1;
+                self.is_linked = false;
+                self.flights.clear();
+                let peer = self.sides[which].peer;
+                self.handle(1 - which, Input::Disconnected { peer }, true)?;
+            }
+            Output::Close { .. } => return Err("a node ended the link without a word".into()),
+            Output::Processed { .. } | Output::Published { .. } | Output::Notice(_) | Output::Dial { .. } => {}
         }
         Ok(())
     }
@@ -335,7 +354,7 @@ impl Pair {
         let bytes = frame.len() as u64;
         let (version_bytes, is_versions) = match v1::Frame::decode(frame.as_slice())?.content {
             // Greetings, and what is said on every link whether sets differ or not.
-            Some(Content::Hello(_) | Content::Ping(_) | Content::Pong(_)) => (bytes, false),
+            Some(Content::Hello(_) | Content::Ping(_) | Content::Pong(_) | Content::Neighbours(_)) => (bytes, false),
             Some(Content::Versions(versions)) => (envelope_bytes(&versions), true),
             Some(Content::Compressed(compressed)) => {
                 let v1::Compressed { dictionary, payload_bytes, data } = compressed;
@@ -351,6 +370,9 @@ impl Pair {
         }
         self.costs.bookkeeping_bytes[from] += bytes - version_bytes;
         self.costs.frames += u64::from(is_versions || version_bytes == 0);
+        if !self.is_linked {
+            return Ok(());
+        }
         self.flights.push_back(Flight { at: self.at + 1, to: 1 - from, frame, is_versions });
         Ok(())
     }
@@ -360,8 +382,8 @@ fn envelope_bytes(versions: &v1::Versions) -> u64 {
     versions.envelopes.iter().map(|envelope| envelope.len() as u64).sum()
 }
 
-fn restored(charter: &Charter, versions: &Versions, seed: u64) -> Result<Node, Failure> {
-    let mut node = Node::new(charter.clone(), seed);
+fn restored(charter: &Charter, versions: &Versions, own: Peer, seed: u64) -> Result<Node, Failure> {
+    let mut node = Node::new(charter.clone(), own, seed);
     for envelope in versions.iter() {
         node.restore(SignedVersion::read(envelope.clone())?, false);
     }
