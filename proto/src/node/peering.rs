@@ -182,6 +182,7 @@ impl Node {
             }
             Content::Prune(_) => self.broadcast.pruned(&peer),
             Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
+            Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {
                 let pong = Content::Pong(v1::Ping { nonce: ping.nonce, clock_ms: now });
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });
