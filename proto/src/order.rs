@@ -4,6 +4,7 @@
 //! commutative, associative and idempotent: nodes that saw the same versions in any order keep the same one.
 //! Spec: `spec/04-merge.md`. Tested: below, and by every run of the simulator.
 
+use crate::canary::{Canary, is_out};
 use crate::id::Vid;
 use crate::time::Hlc;
 use crate::version::SignedVersion;
@@ -25,6 +26,19 @@ impl Precedence {
     /// The precedence of a version.
     pub fn of(version: &SignedVersion) -> Precedence {
         Precedence { hlc: version.header().hlc, device: version.header().device, vid: version.vid() }
+    }
+}
+
+impl Precedence {
+    /// True when a known version with this precedence stays, whatever comes with that one.
+    pub(crate) fn holds_against(&self, found: &Precedence) -> bool {
+        if is_out(Canary::MergeRule) {
+            return self.vid == found.vid;
+        }
+        if is_out(Canary::MergeTie) && self.hlc == found.hlc {
+            return true;
+        }
+        self >= found
     }
 }
 

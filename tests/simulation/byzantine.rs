@@ -295,7 +295,9 @@ impl World {
             }
             2 if !self.is_settling => {
                 // Its own, dated ahead: minutes, days, years.
-                let ahead_ms = *random.pick(&[650_000, 86_400_000, 1_000 * 86_400_000]).unwrap_or(&650_000);
+                // Far ahead only where no honest clock ever is: see "What it cannot do" in the tests' README.
+                let far_ms = if self.options.faults.far_clocks { 650_000 } else { 1_000 * 86_400_000 };
+                let ahead_ms = *random.pick(&[650_000, 86_400_000.min(far_ms), far_ms]).unwrap_or(&650_000);
                 versions.extend(self.own_twice(number, random, ahead_ms).into_iter().take(1));
             }
             3 if !self.is_settling => {

@@ -1,4 +1,7 @@
 //! Whom a machine dials, and when: as the daemon does. The one place to change when nodes choose by themselves.
+//!
+//! The daemon wants 30 links. Histories may want fewer, which would leave the network in two after a partition: each half
+//! has all the links that it wants. So every machine dials one more than it wants from time to time.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,8 @@ use fingerpost_proto::node::Peer;
 const DIALS_AT_ONCE_MAX: usize = 4;
 const PAUSE_MIN_US: u64 = 1_000_000;
 const PAUSE_MAX_US: u64 = 60_000_000;
+/// So often one more is dialled than is wanted.
+const EXTRA_DIAL_US: u64 = 60_000_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Dial {
@@ -22,12 +27,18 @@ pub(super) struct Dialler {
     /// Chooses the order of candidates.
     seed: u64,
     links_wanted: usize,
+    extra_at_us: u64,
     dials: BTreeMap<usize, Dial>,
 }
 
 impl Dialler {
     pub(super) fn new(seed: u64, links_wanted: usize) -> Dialler {
-        Dialler { seed, links_wanted, dials: BTreeMap::new() }
+        Dialler { seed, links_wanted, extra_at_us: seed % EXTRA_DIAL_US, dials: BTreeMap::new() }
+    }
+
+    /// Whether there is anything to dial, cheaply.
+    pub(super) fn is_due(&self, now_us: u64, links: usize) -> bool {
+        links < self.links_wanted || self.extra_at_us <= now_us
     }
 
     /// Machines to dial now. `wanted` are the ones known from cards and invites, `linked` says which are linked.
@@ -40,6 +51,11 @@ impl Dialler {
     ) -> Vec<usize> {
         let mut busy = self.dials.values().filter(|dial| dial.is_under_way).count();
         let mut room = self.links_wanted.saturating_sub(links);
+        if self.extra_at_us <= now_us {
+            self.extra_at_us = now_us + EXTRA_DIAL_US;
+            self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+            room = room.max(1);
+        }
         if room == 0 || busy >= DIALS_AT_ONCE_MAX {
             return Vec::new();
         }

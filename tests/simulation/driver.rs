@@ -264,7 +264,7 @@ impl World {
             return;
         }
         let (links, numbers, keys) = (&machine.links, &self.cast.numbers, &self.cast.machines);
-        if links.len() >= self.options.links_wanted {
+        if !machine.dialler.is_due(self.now_us, links.len()) {
             return;
         }
         let wanted = dialling::wanted(&machine.members, &machine.key, machine.inviter, numbers);

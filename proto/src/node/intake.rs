@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::output::{Notice, Operation, Outcome, Output};
 use super::spreading::Accepted;
 use super::{Input, Node, Peer, Reject, trust};
+use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Kind;
@@ -305,7 +306,7 @@ impl Node {
         }
         let precedence = Precedence::of(&version);
         let known = self.trust.precedence(&header.org, &header.record);
-        if let Some(known) = known.filter(|known| *known >= precedence) {
+        if let Some(known) = known.filter(|known| known.holds_against(&precedence)) {
             self.note_known(source, Slot::of(&header), known, &precedence, batch);
             return Ok(Some(if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded }));
         }
@@ -354,12 +355,12 @@ impl Node {
             return Ok(Intake::Outcome(Outcome::Published { concurrent: false }));
         }
         let precedence = Precedence::of(&version);
-        if let Some(known) = self.known(&slot).filter(|known| *known >= precedence) {
+        if let Some(known) = self.known(&slot).filter(|known| known.holds_against(&precedence)) {
             self.note_known(source, slot, known, &precedence, batch);
             let is_same = known.vid == precedence.vid;
             return Ok(Intake::Outcome(if is_same { Outcome::Duplicate } else { Outcome::Superseded }));
         }
-        if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
+        if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Err(Reject::TooOld);
         }
         if !version.is_withdrawal() {
@@ -389,7 +390,7 @@ impl Node {
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
     fn note_known(&mut self, source: Source, slot: Slot, known: Precedence, found: &Precedence, batch: &mut Batch) {
         // What a peer brought may not be on stable storage yet: the answer to an admin waits for it.
-        batch.durable |= source == Source::Admin && known.vid == found.vid;
+        batch.durable |= source == Source::Admin && known.vid == found.vid && !is_out(Canary::Durability);
         let Some(peer) = source.peer() else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
@@ -413,12 +414,12 @@ impl Node {
         let slot = Slot::of(&header);
         let known = self.known(&slot);
         let precedence = Precedence::of(&version);
-        if let Some(known) = known.filter(|known| *known >= precedence) {
+        if let Some(known) = known.filter(|known| known.holds_against(&precedence)) {
             self.note_known(source, slot, known, &precedence, batch);
             return if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded };
         }
         // What it lost against may have been forgotten while the signature was being checked.
-        if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
+        if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Outcome::Rejected(Reject::TooOld);
         }
         // Membership may have ended meanwhile, too.
@@ -460,7 +461,7 @@ impl Node {
         self.lost.remove(&slot);
         self.logs[usize::from(slot.audience.number())].push(slot.key);
         let own = source == Source::Admin;
-        batch.durable |= own;
+        batch.durable |= own && !is_out(Canary::Durability);
         if own {
             self.follow_spread(slot.audience, vid);
         }

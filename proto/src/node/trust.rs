@@ -91,7 +91,7 @@ impl Trust {
         let header = *version.header();
         let precedence = Precedence::of(&version);
         let at = (header.org, header.record);
-        if self.places.get(&at).is_some_and(|place| place.precedence >= precedence) {
+        if self.places.get(&at).is_some_and(|place| place.precedence.holds_against(&precedence)) {
             return false;
         }
         let is_new = !self.places.contains_key(&at);

@@ -3,6 +3,7 @@
 //! Always: a deadline follows from the clock and the lease alone, so no list of deadlines has to be kept.
 //! Spec: `spec/04-merge.md`, section 4. Tested: below.
 
+use crate::canary::{Canary, is_out};
 use crate::id::Vid;
 use crate::order::Precedence;
 use crate::time::{Hlc, UnixHour, UnixMillis};
@@ -44,12 +45,17 @@ impl Entry {
 
     /// True when a lease was running and has run out by the beginning of this hour.
     pub fn has_lapsed_by(&self, hour: UnixHour) -> bool {
+        if is_out(Canary::Lease) {
+            return false;
+        }
         self.lapses_at().is_some_and(|at| at <= hour)
     }
 
     /// True when a version of a content kind may be forgotten by the beginning of this hour.
     pub fn is_forgotten_by(&self, hour: UnixHour) -> bool {
-        self.forget_at() <= hour.start_ms()
+        // Two days.
+        let is_early = is_out(Canary::Tombstone) && self.lease_hours == 0;
+        self.forget_at() <= hour.start_ms() || is_early && UnixHour::containing(self.hlc.ms()).0 + 48 <= hour.0
     }
 
     /// First instant at which it may be forgotten, if it is of a content kind.
