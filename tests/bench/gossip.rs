@@ -105,7 +105,9 @@ fn compare(nodes: usize, ours: &Outcome, theirs: &Outcome) -> Vec<Figure> {
         beside("stable", "sent per node and message, versions", "bytes", |s| s.payload_bytes, a, b),
         beside("stable", "sent per node and message, all else", "bytes", |s| s.control_bytes, a, b),
     ];
-    for (part, a, b) in [("30 % crash", &ours.crash, &theirs.crash), ("three minutes later", &ours.after, &theirs.after)] {
+    for (part, a, b) in
+        [("30 % crash", &ours.crash, &theirs.crash), ("three minutes later", &ours.after, &theirs.after)]
+    {
         figures.push(beside(part, "survivors not reached", "%", lost, a, b).at_most(0.0));
         figures.push(beside(part, "everywhere, worst", "ms", |s| s.everywhere_ms_max, a, b));
         figures.push(beside(part, "hops, farthest", "hops", hops, a, b));

@@ -357,7 +357,8 @@ impl Neighbours {
         let dropped: BTreeSet<Peer> = drops(actions);
         let org_limit = self.links_per_org();
         // By organisation: all links, and the inbound ones as (number, peer), oldest first.
-        let mut orgs: BTreeMap<Option<OrgId>, (usize, Vec<(u64, Peer)>)> = BTreeMap::new();
+        type OrgLinks = (usize, Vec<(u64, Peer)>);
+        let mut orgs: BTreeMap<Option<OrgId>, OrgLinks> = BTreeMap::new();
         let mut inbound = 0;
         for (peer, link) in self.links.iter().filter(|(peer, _)| !dropped.contains(peer)) {
             let (links, own_inbound) = orgs.entry(link.org).or_default();

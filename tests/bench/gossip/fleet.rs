@@ -127,8 +127,7 @@ async fn found(members: &mut [Member]) -> Result<NetworkId, Failure> {
         envelopes.push([card.envelope().to_vec(), acceptance.envelope().to_vec()]);
     }
     for (number, member) in members.iter().enumerate() {
-        let request =
-            v1::CreateNetworkRequest { charter: charter.clone(), envelopes: envelopes[number].to_vec() };
+        let request = v1::CreateNetworkRequest { charter: charter.clone(), envelopes: envelopes[number].to_vec() };
         member.client.create_network(request).await?;
     }
     for member in members.iter() {

@@ -11,7 +11,8 @@ use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::overlay::{
-    Action, Beat, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Route, Signal, Source, Spread,
+    Action, Beat, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Route, Signal, Source,
+    Spread,
 };
 
 use super::tally::{Summary, Tally};
@@ -391,9 +392,7 @@ impl Model {
 
     fn signal(&mut self, node: u32, signal: Signal) {
         let (to, frame) = match signal {
-            Signal::Graft { to, ids } => {
-                (to, Frame::Graft(ids.iter().map(|id| self.messages_by_vid[id]).collect()))
-            }
+            Signal::Graft { to, ids } => (to, Frame::Graft(ids.iter().map(|id| self.messages_by_vid[id]).collect())),
             Signal::Prune { to } => (to, Frame::Prune),
             Signal::Beat { to, beat } => {
                 to.iter().for_each(|peer| self.send_to(node, peer, Frame::Beat(beat)));
