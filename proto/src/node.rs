@@ -27,7 +27,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 
 pub use arrivals::LogPlace;
-pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_frame};
+pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_compressed, write_frame};
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;

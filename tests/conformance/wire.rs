@@ -194,7 +194,7 @@ pub(crate) fn frame(case: &Value) {
             json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more, "route": versions.route.as_ref().map(route) } })
         }
         Content::Reconcile(frame) => json!({ "reconcile": {
-            "audience": frame.audience, "session": frame.session, "round": frame.round, "reply": frame.reply,
+            "audience": frame.audience, "session": frame.session, "round": frame.round,
             "lower": hex(&frame.lower), "ranges": hex(&frame.ranges),
         } }),
         Content::Offer(offer) => {
@@ -220,8 +220,8 @@ pub(crate) fn frame(case: &Value) {
             "audience": frame.audience, "sequence": frame.sequence, "consumed": frame.consumed, "level": frame.level,
         } }),
         Content::Compressed(frame) => json!({ "compressed": {
-            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data),
-            "payload": hex(read_compressed(frame).unwrap().encode_to_vec()),
+            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data), "signatures": hex(&frame.signatures),
+            "versions": hex(read_compressed(frame).unwrap().encode_to_vec()),
         } }),
         Content::Prune(_) => json!({ "prune": {} }),
         Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),

@@ -6,3 +6,5 @@ pub mod crash;
 pub mod http;
 pub mod power;
 pub mod samples;
+#[path = "../simulation/simulation.rs"]
+pub mod simulation;

@@ -1,10 +1,9 @@
 //! Vectors of frames: `spec/06-link.md`, sections 2 to 6.
 
-use fingerpost_proto::compression::{DICTIONARY, compress};
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
-use fingerpost_proto::node::write_frame;
+use fingerpost_proto::node::{write_compressed, write_frame};
 use fingerpost_proto::set::{Index, SetKey};
 use fingerpost_proto::sync::{Pair, write_keys, write_pairs};
 use fingerpost_proto::time::Hlc;
@@ -53,11 +52,6 @@ fn many_versions(city: &City) -> v1::Versions {
     v1::Versions { envelopes, want: 9, last: true, ..Default::default() }
 }
 
-fn compressed(payload: &[u8]) -> v1::Compressed {
-    let data = compress(payload).expect("headers of one organisation are alike");
-    v1::Compressed { dictionary: DICTIONARY, payload_bytes: payload.len() as u32, data }
-}
-
 fn valid() -> Vec<Value> {
     let city = City::new();
     let frame = |name: &str, why: &str, content: Content, says: Value| {
@@ -72,8 +66,8 @@ fn valid() -> Vec<Value> {
     let version = city.forum.service(city.network, "drop-in", "Drop-in", Hlc::new(NOW, 0));
     let pair = write_pairs(&[(SetKey([1; 16]), Vid([2; 16]))]);
     let keys = write_keys([&SetKey([1; 16]), &SetKey([1, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
-    let payload = many_versions(&city).encode_to_vec();
-    let compressed = compressed(&payload);
+    let versions = many_versions(&city);
+    let compressed = write_compressed(&versions).expect("headers of one organisation are alike");
     let hints = [vec![1; 8], vec![2], vec![2; 8], vec![9; 8], vec![3; 8], vec![8; 8]].concat();
     vec![
         frame(
@@ -121,12 +115,11 @@ fn valid() -> Vec<Value> {
                 audience: 0,
                 session: 1,
                 round: 0,
-                reply: false,
                 lower: vec![],
                 ranges: [&[0x81][..], &[0xab; 16]].concat(),
             }),
             json!({
-                "reconcile": { "audience": 0, "session": 1, "round": 0, "reply": false, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
+                "reconcile": { "audience": 0, "session": 1, "round": 0, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
             }),
         ),
         frame(
@@ -136,12 +129,11 @@ fn valid() -> Vec<Value> {
                 audience: 1,
                 session: 1,
                 round: 1,
-                reply: true,
                 lower: vec![1, 2],
                 ranges: vec![0x80],
             }),
             json!({
-                "reconcile": { "audience": 1, "session": 1, "round": 1, "reply": true, "lower": "0102", "ranges": "80" },
+                "reconcile": { "audience": 1, "session": 1, "round": 1, "lower": "0102", "ranges": "80" },
             }),
         ),
         frame(
@@ -220,7 +212,7 @@ fn valid() -> Vec<Value> {
             "compressed",
             "versions, compressed with the dictionary",
             Content::Compressed(compressed.clone()),
-            json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "payload": hex(&payload) } }),
+            json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "signatures": hex(&compressed.signatures), "versions": hex(versions.encode_to_vec()) } }),
         ),
         frame(
             "neighbours",
@@ -265,8 +257,7 @@ fn invalid() -> Vec<Value> {
         breaks(name, why, false, write_frame(Content::Hello(hello)), code, error)
     };
     let reconcile = |change: &dyn Fn(&mut v1::Reconcile)| {
-        let mut frame =
-            v1::Reconcile { audience: 0, session: 1, round: 0, reply: false, lower: vec![], ranges: vec![0x80] };
+        let mut frame = v1::Reconcile { audience: 0, session: 1, round: 0, lower: vec![], ranges: vec![0x80] };
         change(&mut frame);
         Content::Reconcile(frame)
     };
@@ -274,7 +265,7 @@ fn invalid() -> Vec<Value> {
         let key = |n: u32| SetKey(std::array::from_fn(|i| if i < 4 { n.to_be_bytes()[i] } else { 1 }));
         (0..count).map(|n| (key(n), Vid([0; 16]))).collect()
     };
-    let squeezed = compressed(&many_versions(&city).encode_to_vec());
+    let squeezed = write_compressed(&many_versions(&city)).expect("headers of one organisation are alike");
     let empty = v1::Frame { content: None }.encode_to_vec();
     vec![
         breaks("too-large", "262,145 bytes", true, vec![0; FRAME_BYTES_MAX + 1], "BREACH", "frame-too-large"),
@@ -393,6 +384,12 @@ fn invalid() -> Vec<Value> {
             "compressed-dictionary",
             "dictionary 2",
             Content::Compressed(v1::Compressed { dictionary: 2, ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
+            "compressed-signatures",
+            "two signatures for three envelopes",
+            Content::Compressed(v1::Compressed { signatures: squeezed.signatures[..128].to_vec(), ..squeezed.clone() }),
             "compressed",
         ),
         breach(

@@ -68,7 +68,8 @@ impl Driver {
     fn persist(&mut self, operations: Vec<Operation>, durability: Durability) -> Result<(), StoreError> {
         let mut part = Vec::new();
         let mut bytes = 0;
-        let mut committed = Ok(());
+        let is_sync_only = operations.is_empty() && durability == Durability::Now;
+        let mut committed = if is_sync_only { self.store.sync() } else { Ok(()) };
         for operation in &operations {
             let operation_bytes = match operation {
                 Operation::Put { envelope, .. } => envelope.len(),

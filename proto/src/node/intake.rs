@@ -173,7 +173,7 @@ impl Node {
         let mut results = Vec::with_capacity(versions.len());
         for version in versions {
             let outcome = match version {
-                Ok(version) => self.accept(source, version, &mut batch),
+                Ok(version) => self.accept(now, source, version, &mut batch),
                 Err(version) => {
                     let named = Some((version.header().org, version.header().record));
                     self.refuse(now, source, named, Reject::BadSignature, &mut batch, outputs)
@@ -388,6 +388,8 @@ impl Node {
 
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
     fn note_known(&mut self, source: Source, slot: Slot, known: Precedence, found: &Precedence, batch: &mut Batch) {
+        // What a peer brought may not be on stable storage yet: the answer to an admin waits for it.
+        batch.durable |= source == Source::Admin && known.vid == found.vid;
         let Some(peer) = source.peer() else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
@@ -406,7 +408,7 @@ impl Node {
     }
 
     /// A version whose signature holds: it wins its slot, or a newer one came in meanwhile.
-    fn accept(&mut self, source: Source, version: VerifiedVersion, batch: &mut Batch) -> Outcome {
+    fn accept(&mut self, now: UnixMillis, source: Source, version: VerifiedVersion, batch: &mut Batch) -> Outcome {
         let header = *version.header();
         let slot = Slot::of(&header);
         let known = self.known(&slot);
@@ -415,7 +417,11 @@ impl Node {
             self.note_known(source, slot, known, &precedence, batch);
             return if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded };
         }
-        // Membership may have ended while the signature was being checked.
+        // What it lost against may have been forgotten while the signature was being checked.
+        if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
+            return Outcome::Rejected(Reject::TooOld);
+        }
+        // Membership may have ended meanwhile, too.
         if self.trust.standing(&header.org) != Standing::Member {
             return Outcome::Rejected(Reject::NotAMember { org: header.org });
         }
@@ -528,10 +534,12 @@ impl Node {
     fn finish(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         let released = std::mem::take(&mut batch.released);
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
+        // Before anything is sent: who is out is still told why, but nothing of members any more.
+        let were_members = if members_changed { self.match_links_to_members() } else { BTreeSet::new() };
         self.emit(now, batch, outputs);
         if members_changed {
             self.choose_candidates();
-            self.match_links_to_members(now, outputs);
+            self.follow_members(now, &were_members, outputs);
             self.pull_where_due(now, outputs);
         }
         for org in released {
@@ -542,7 +550,7 @@ impl Node {
 
     /// Persist first, then tell the peers.
     fn emit(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
-        if !batch.operations.is_empty() {
+        if !batch.operations.is_empty() || batch.durable {
             outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
         }
         let reaches_everyone = self.neighbours.reaches_everyone(now);
@@ -557,7 +565,7 @@ impl Node {
         }
         self.acknowledge(&batch.acknowledged, outputs);
         let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();
-        for (peer, slot) in batch.outdated {
+        for (peer, slot) in batch.outdated.into_iter().filter(|(peer, slot)| self.shares(peer, slot.audience)) {
             outdated.entry(peer).or_default().insert(slot);
         }
         for (to, slots) in outdated {

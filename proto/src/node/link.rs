@@ -14,7 +14,7 @@ use crate::time::UnixMillis;
 const WANT_QUEUE_PAIRS_MAX: usize = 65_536;
 /// Spans that wait to be fetched on one link: those of one reply. What does not fit is found again.
 const FETCH_QUEUE_SPANS_MAX: usize = 2_304;
-/// Ranges that a peer may have compared at once: more than three times what a wholly different set of a million takes.
+/// Ranges that a peer may have compared at once: more than twice what wholly different sets of a million take.
 pub(super) const COMPARED_RANGES_BURST: u64 = 500_000;
 /// Ranges that a peer may have compared each second, in the long run. About a tenth of a core.
 pub(super) const COMPARED_RANGES_PER_SECOND: u64 = 20_000;

@@ -22,7 +22,7 @@ pub enum Output {
     },
     /// Change the store. All of it or nothing.
     Persist {
-        /// In order; a later one may concern the same slot.
+        /// In order; a later one may concern the same slot. None and `durable`: only what came before must be.
         operations: Vec<Operation>,
         /// On stable storage before the next output is performed; otherwise within a second.
         durable: bool,

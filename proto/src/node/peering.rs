@@ -2,6 +2,8 @@
 //!
 //! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 and 4.
 
+use std::collections::BTreeSet;
+
 use super::catching_up::TakenVersions;
 use super::frame::{Breach, read_compressed, read_frame, write_frame};
 use super::link::Link;
@@ -300,7 +302,10 @@ impl Node {
     /// Tells peers that we hold what they sent: for them it has spread.
     pub(super) fn acknowledge(&self, acknowledged: &[(Peer, Slot, Vid)], outputs: &mut Vec<Output>) {
         let mut offers: std::collections::BTreeMap<(Peer, Audience), Vec<(SetKey, Vid)>> = Default::default();
-        for (peer, slot, vid) in acknowledged.iter().filter(|(peer, ..)| self.links.contains_key(peer)) {
+        // Whoever is no member may show us a members' version, but is not told that we hold it.
+        let is_told =
+            |(peer, slot, _): &&(Peer, Slot, Vid)| self.links.contains_key(peer) && self.shares(peer, slot.audience);
+        for (peer, slot, vid) in acknowledged.iter().filter(is_told) {
             offers.entry((*peer, slot.audience)).or_default().push((slot.key, *vid));
         }
         for ((peer, audience), mut pairs) in offers {
@@ -312,14 +317,27 @@ impl Node {
         }
     }
 
-    /// Members changed: links of those who are out are closed, links of those who are in get their organisation.
-    pub(super) fn match_links_to_members(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+    /// Members changed: from now on nothing of the members set goes to who is out. Returns who was in before.
+    pub(super) fn match_links_to_members(&mut self) -> BTreeSet<Peer> {
         let peers: Vec<Peer> = self.links.keys().copied().collect();
+        let mut were_members = BTreeSet::new();
         for peer in peers {
             let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
+            if let Some(link) = self.links.get_mut(&peer)
+                && std::mem::replace(&mut link.org, org).is_some()
+            {
+                were_members.insert(peer);
+            }
+        }
+        were_members
+    }
+
+    /// Closes the links of those who are out, and compares the members set with those who are in.
+    pub(super) fn follow_members(&mut self, now: UnixMillis, were_members: &BTreeSet<Peer>, outputs: &mut Vec<Output>) {
+        let peers: Vec<Peer> = self.links.keys().copied().collect();
+        for peer in peers {
             let Some(link) = self.links.get_mut(&peer) else { continue };
-            let was_member = link.org.is_some();
-            link.org = org;
+            let (was_member, org) = (were_members.contains(&peer), link.org);
             if !was_member && org.is_some() && link.outbound && link.is_greeted {
                 link.compare_at[usize::from(Audience::Members.number())] = now;
             }

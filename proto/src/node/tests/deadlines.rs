@@ -159,3 +159,19 @@ fn a_card_has_no_deadline_however_old_it_is_when_it_comes() {
     assert_eq!(tick_at(&mut world, NOW + 500 * DAY_MS + 1), "");
     assert_eq!(world.nodes[0].set(Audience::Public).len(), count);
 }
+
+#[test]
+fn a_version_that_grows_too_old_while_its_signature_is_checked_is_refused() {
+    for (later_ms, good) in [(0, true), (401 * DAY_MS + HOUR_MS, false)] {
+        let mut world = World::new(1);
+        let version = world.service(0, "a", "A", 0);
+        let device = public(&world.orgs[0].device);
+        let publish = Input::Published { ticket: 0, envelopes: vec![version.envelope().to_vec()] };
+        let outputs = world.nodes[0].handle(world.now, publish);
+        let [Output::Verify { ticket, .. }] = outputs.as_slice() else { panic!("{outputs:?}") };
+        let verified = Input::verified(*ticket, vec![(version, device)]);
+        let outputs = world.nodes[0].handle(world.now + later_ms, verified);
+        let is_taken = outputs.iter().any(|output| matches!(output, Output::Persist { .. }));
+        assert_eq!(is_taken, good, "{later_ms} ms later");
+    }
+}

@@ -115,14 +115,7 @@ fn members_records_go_only_to_nodes_of_known_members() {
             keys: crate::sync::write_keys([&key]),
             graft: false,
         }),
-        v1::frame::Content::Reconcile(v1::Reconcile {
-            audience: 1,
-            session: 1,
-            round: 0,
-            reply: false,
-            lower,
-            ranges: all,
-        }),
+        v1::frame::Content::Reconcile(v1::Reconcile { audience: 1, session: 1, round: 0, lower, ranges: all }),
     ] {
         sent.extend(node.handle(NOW, Input::Received { peer: unknown, frame: write_frame(content) }));
     }
@@ -220,4 +213,78 @@ fn a_members_record_is_not_sent_in_answer_to_an_older_version_by_an_unknown_key(
     let frame = versions_frames(0, [probe.envelope().to_vec()], false).remove(0);
     let outputs = node.handle(NOW, Input::Received { peer: unknown, frame });
     assert!(!outputs.iter().any(|output| matches!(output, Output::SendVersions { .. })), "{outputs:?}");
+}
+
+#[test]
+fn who_is_no_member_and_shows_a_members_version_is_not_told_that_it_is_here() {
+    let mut world = World::new(2);
+    let network = world.network();
+    let record = RecordId::derive(&world.orgs[0].id, Kind::SERVICE, Audience::Members, "a");
+    let body = v1::Service { local_id: "a".into(), name: "A".into(), ..Default::default() }.encode_to_vec();
+    let at = Hlc::new(NOW, 5);
+    let header = Header {
+        audience: Audience::Members,
+        kind: Kind::SERVICE,
+        network,
+        org: world.orgs[0].id,
+        record,
+        device: world.orgs[0].device.verifying_key().to_bytes(),
+        hlc: at,
+        prev: [0; 8],
+        lease_until: lease_until_max(at),
+    };
+    let signature = world.orgs[0].device.sign(&header.signing_bytes(&body)).to_bytes();
+    let version = SignedVersion::assemble(&header, &body, &signature).unwrap();
+    assert_eq!(names(&world.publish(0, vec![version.clone()])), ["published"]);
+    let greet = |world: &mut World, peer: Peer| {
+        let hello =
+            v1::Hello { level: 1, level_min: 1, network: network.0.to_vec(), clock_ms: NOW, ..Default::default() };
+        world.nodes[0].handle(NOW, Input::Connected { peer, outbound: false });
+        world.nodes[0].handle(NOW, Input::Received { peer, frame: write_frame(v1::frame::Content::Hello(hello)) });
+        let frame = versions_frames(0, [version.envelope().to_vec()], false).swap_remove(0);
+        world.nodes[0].handle(NOW, Input::Received { peer, frame })
+    };
+    let is_sent = |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::Send { .. }));
+    let (stranger, member) = (public(&Org::new(99).node), world.peer(1));
+    assert!(!is_sent(greet(&mut world, stranger)));
+    assert!(is_sent(greet(&mut world, member)), "a member is told");
+}
+
+#[test]
+fn who_leaves_in_a_batch_is_told_nothing_of_members_in_answer_to_it() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let network = world.network();
+    let members = |at: Hlc, name: &str| {
+        let body = v1::Service { local_id: "a".into(), name: name.into(), ..Default::default() }.encode_to_vec();
+        let header = Header {
+            audience: Audience::Members,
+            kind: Kind::SERVICE,
+            network,
+            org: world.orgs[0].id,
+            record: RecordId::derive(&world.orgs[0].id, Kind::SERVICE, Audience::Members, "a"),
+            device: world.orgs[0].device.verifying_key().to_bytes(),
+            hlc: at,
+            prev: [0; 8],
+            lease_until: lease_until_max(at),
+        };
+        let signature = world.orgs[0].device.sign(&header.signing_bytes(&body)).to_bytes();
+        SignedVersion::assemble(&header, &body, &signature).unwrap()
+    };
+    let (older, newer) = (members(Hlc::new(NOW, 5), "A"), members(Hlc::new(NOW, 6), "B"));
+    world.publish(0, vec![newer]);
+    let record = statement_record_id(&world.orgs[1].id, Kind::LEAVE, None);
+    let body = v1::Leave { reason: "moving".into() }.encode_to_vec();
+    let leave = world.orgs[1].sign(&world.orgs[1].device, network, Kind::LEAVE, record, Hlc::new(NOW, 9), &body);
+    let peer = world.peer(1);
+    let send = |world: &mut World, versions: &[&SignedVersion]| {
+        let envelopes = versions.iter().map(|version| version.envelope().to_vec());
+        let frame = versions_frames(0, envelopes, false).remove(0);
+        world.nodes[0].handle(NOW, Input::Received { peer, frame })
+    };
+    let is_told = |outputs: &[Output]| outputs.iter().any(|output| matches!(output, Output::SendVersions { .. }));
+    assert!(is_told(&send(&mut world, &[&older])), "a member is sent the newer version");
+    let outputs = send(&mut world, &[&leave, &older]);
+    assert!(!is_told(&outputs));
+    assert!(outputs.iter().any(|output| matches!(output, Output::Disconnect { .. })));
 }

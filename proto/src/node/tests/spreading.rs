@@ -249,3 +249,16 @@ fn a_damaged_statement_heals_from_a_peer() {
     world.settle();
     world.assert_equal();
 }
+
+#[test]
+fn a_version_that_a_peer_brought_first_is_durable_before_an_admin_is_told_that_it_is_here() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let version = world.service(0, "a", "A", 0);
+    world.publish(0, vec![version.clone()]);
+    world.log.clear();
+    assert_eq!(names(&world.publish(1, vec![version])), ["duplicate"]);
+    let at = |wanted: fn(&Output) -> bool| world.log.iter().position(|(_, output)| wanted(output)).unwrap();
+    let persist = at(|output| matches!(output, Output::Persist { durable: true, .. }));
+    assert!(persist < at(|output| matches!(output, Output::Published { .. })));
+}

@@ -1,0 +1,582 @@
+//! A machine's driver, as dull as the daemon's: commits first, then everything else in order. And its links.
+
+use std::rc::Rc;
+
+use fingerpost_proto::kind::Audience;
+use fingerpost_proto::network::members::Standing;
+use fingerpost_proto::node::{Input, Notice, Operation, Output, Peer, versions_frames, write_frame};
+use fingerpost_proto::set::Slot;
+use fingerpost_proto::v1;
+use fingerpost_proto::v1::frame::Content;
+
+use super::cast::Role;
+use super::dialling;
+use super::invariants::read_versions;
+use super::network::{DIAL_WAIT_US, End, Frame, KEEPALIVE_US, Next};
+use super::store::{Disk, Row};
+use super::world::{Checked, Event, World};
+
+/// An answer to one `Want` is cut off after so many bytes, as in the daemon.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Every so many ticks a machine's index is compared with its store, row by row.
+const TICKS_PER_FULL_CHECK: u64 = 20;
+
+impl World {
+    /// Gives a cause to a machine's node, if it runs, and performs what follows.
+    pub(super) fn handle(&mut self, number: usize, input: Input) -> Checked {
+        let now = self.clock(number);
+        let Some(node) = self.machines[number].node.as_mut() else { return Ok(()) };
+        let outputs = node.handle(now, input);
+        self.perform(number, outputs)
+    }
+
+    fn handle_into(&mut self, number: usize, input: Input, outputs: &mut Vec<Output>) {
+        let now = self.clock(number);
+        if let Some(node) = self.machines[number].node.as_mut() {
+            outputs.extend(node.handle(now, input));
+        }
+    }
+
+    pub(super) fn perform(&mut self, number: usize, outputs: Vec<Output>) -> Checked {
+        let mut rest = outputs;
+        while !rest.is_empty() {
+            let mut operations = Vec::new();
+            let mut is_durable = false;
+            let mut others = Vec::with_capacity(rest.len());
+            for output in rest {
+                match output {
+                    Output::Persist { operations: more, durable } => {
+                        operations.extend(more);
+                        is_durable |= durable;
+                    }
+                    other => others.push(other),
+                }
+            }
+            rest = Vec::new();
+            if !operations.is_empty() || is_durable {
+                let is_committed = self.commit(number, operations, is_durable)?;
+                if !is_committed && self.machines[number].read_only.is_none() {
+                    return self.fail(number);
+                }
+                if is_committed && self.machines[number].dies_at_commit {
+                    self.machines[number].dies_at_commit = false;
+                    self.history.line(self.now_us, Some(number), || "dies between commit and sending".to_owned());
+                    self.crash(number, true);
+                    return Ok(());
+                }
+            }
+            for output in others {
+                self.perform_one(number, output, &mut rest)?;
+            }
+        }
+        self.check_totals(number)
+    }
+
+    fn commit(&mut self, number: usize, operations: Vec<Operation>, is_durable: bool) -> Result<bool, String> {
+        let now = self.clock(number);
+        let mut has_versions = false;
+        let mut changes = Vec::with_capacity(operations.len());
+        let mut cursors = None;
+        for operation in &operations {
+            let (slot, row) = match operation {
+                Operation::Put { slot, vid, envelope, kind: _, own: _ } => {
+                    has_versions = true;
+                    let Some(version) = self.made.get(vid) else {
+                        return Err(format!("n{number} stores version {vid}, which nobody made"));
+                    };
+                    if version.envelope() != envelope {
+                        return Err(format!("n{number} stores bytes under the name {vid} that are not that version's"));
+                    }
+                    (*slot, Some(Row { version: Rc::clone(version), lapsed: false }))
+                }
+                Operation::Lapse { slot } => {
+                    let row = changes_or_store(&changes, &self.machines[number], slot);
+                    let Some(row) = row else { return Err(format!("n{number} lapses an empty slot")) };
+                    (*slot, Some(Row { lapsed: true, ..row }))
+                }
+                Operation::Forget { slot } => (*slot, None),
+                Operation::Cursors { places } => {
+                    cursors = Some(places.clone());
+                    continue;
+                }
+            };
+            changes.push((slot, row));
+        }
+        let before: Vec<Option<Row>> =
+            changes.iter().map(|(slot, _)| self.machines[number].store.get(slot).cloned()).collect();
+        let is_committed = self.machines[number].store.commit(changes.clone(), cursors, has_versions, is_durable);
+        if !is_committed {
+            return Ok(false);
+        }
+        let operations = operations.into_iter().filter(|operation| !matches!(operation, Operation::Cursors { .. }));
+        for ((operation, (slot, row)), before) in operations.zip(changes).zip(before) {
+            match operation {
+                Operation::Put { .. } => {
+                    let Some(row) = row else { continue };
+                    self.history.counts.puts += 1;
+                    self.history.note(&[number as u64, u64::from_le_bytes(row.version.vid().prefix())]);
+                    self.line_of(number, "stores", &row);
+                    self.check_put(number, now, slot, &row)?;
+                }
+                Operation::Lapse { .. } => {
+                    let Some(row) = row else { continue };
+                    self.history.counts.lapses += 1;
+                    self.line_of(number, "lapses", &row);
+                    self.check_lapse(number, now, &row)?;
+                }
+                Operation::Forget { .. } => {
+                    let Some(before) = before else { continue };
+                    self.history.counts.forgets += 1;
+                    self.line_of(number, "forgets", &before);
+                    self.check_forget(number, now, slot, &before)?;
+                }
+                Operation::Cursors { .. } => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn line_of(&mut self, number: usize, verb: &str, row: &Row) {
+        let (now_us, history) = (self.now_us, &mut self.history);
+        history.line(now_us, Some(number), || format!("{verb} {}", describe(&row.version)));
+    }
+
+    fn perform_one(&mut self, number: usize, output: Output, more: &mut Vec<Output>) -> Checked {
+        match output {
+            // The machines' own dialling is not driven by the overlay yet.
+            Output::Persist { .. } | Output::Dial { .. } => {}
+            Output::Verify { ticket, versions } => self.verify(number, ticket, versions),
+            Output::Send { to, frame } => {
+                let frame = Rc::new(frame);
+                for peer in to {
+                    self.check_sending(number, &peer, &frame)?;
+                    self.send(number, &peer, &frame, more);
+                }
+            }
+            Output::SendVersions { to, want, slots, more: mut has_more } => {
+                self.check_answering(number, &to, &slots)?;
+                let mut envelopes = Vec::with_capacity(slots.len());
+                let mut bytes = 0;
+                for row in slots.iter().filter_map(|slot| self.machines[number].store.get(slot)) {
+                    if bytes >= ANSWER_BYTES_MAX {
+                        has_more = true;
+                        break;
+                    }
+                    bytes += row.version.envelope().len();
+                    envelopes.push(row.version.envelope().to_vec());
+                }
+                for frame in versions_frames(want, envelopes, has_more) {
+                    self.send(number, &to, &Rc::new(frame), more);
+                }
+            }
+            Output::Disconnect { peer, code, message } => {
+                self.check_parting(number, &peer, code, &message)?;
+                self.part(number, &peer, Some((code, &message)));
+            }
+            Output::Close { peer } => self.part(number, &peer, None),
+            Output::Processed { peer } => {
+                if let Some((link, _)) = self.machines[number].links.get(&peer).copied() {
+                    let wire = 1 - self.network.end_of(link, number);
+                    self.done_with_frame(link, wire);
+                }
+            }
+            Output::Published { ticket, outcomes } => {
+                if let Some(versions) = self.machines[number].asked.remove(&ticket) {
+                    self.answered(number, &versions, &outcomes)?;
+                }
+            }
+            Output::Notice(Notice::MembersChanged) => {
+                self.refresh_members(number);
+                let count = self.machines[number].members.len();
+                self.history.line(self.now_us, Some(number), || format!("members changed: {count} nodes"));
+            }
+            Output::Notice(notice) => match notice {
+                Notice::MembersChanged
+                | Notice::InSync { .. }
+                | Notice::ClockDiffers { .. }
+                | Notice::Farewell { .. } => {}
+                Notice::Rejected { peer, why, .. } => {
+                    let from = self.cast.numbers[&peer];
+                    self.check_rejection(number, from, &why)?;
+                    self.history
+                        .line(self.now_us, Some(number), || format!("refuses a version of n{from:03}: {}", why.name()));
+                }
+                Notice::Concurrent { winner, .. } => {
+                    self.history.line(self.now_us, Some(number), || format!("edited at once; {winner} shows"));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// The node decided on changes that the store did not take: it is built again from what the store has.
+    fn fail(&mut self, number: usize) -> Checked {
+        self.history
+            .line(self.now_us, Some(number), || "the store takes no writes; the node is built again".to_owned());
+        self.machines[number].asked.clear();
+        let peers: Vec<Peer> = self.machines[number].links.keys().copied().collect();
+        for peer in peers {
+            self.part(number, &peer, Some((v1::ByeCode::Shutdown, "this node's store takes no writes now")));
+        }
+        let is_dead = self.machines[number].store.disk == Disk::Dead;
+        self.machines[number].read_only = Some(if is_dead { "the disk is dead" } else { "disk full" });
+        self.build(number)
+    }
+
+    pub(super) fn refresh_members(&mut self, number: usize) {
+        let Some(node) = &self.machines[number].node else { return };
+        let members: Vec<Peer> = node.member_nodes().map(|(key, ..)| key).collect();
+        let machine = &mut self.machines[number];
+        machine.admitted = members.iter().copied().collect();
+        machine.members = members;
+    }
+
+    pub(super) fn tick(&mut self, number: usize) -> Checked {
+        if self.machines[number].node.is_none() {
+            return Ok(());
+        }
+        let machine = &mut self.machines[number];
+        machine.store.sync();
+        // The daemon looks at the free space once a second.
+        let read_only = match (machine.store.disk, machine.read_only) {
+            (Disk::Full, None) => Some("disk full"),
+            (Disk::Good, Some("disk full")) => None,
+            (_, read_only) => read_only,
+        };
+        if read_only != machine.read_only {
+            machine.read_only = read_only;
+            if let Some(node) = &mut machine.node {
+                node.set_read_only(read_only.map(str::to_owned));
+            }
+        }
+        self.handle(number, Input::Tick)?;
+        self.check_leases(number)?;
+        if (self.now_us / 1_000_000 + number as u64).is_multiple_of(TICKS_PER_FULL_CHECK) {
+            self.check_rows(number)?;
+        }
+        self.dial(number);
+        self.misbehave(number)
+    }
+
+    fn dial(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        if machine.node.is_none() {
+            return;
+        }
+        let (links, numbers, keys) = (&machine.links, &self.cast.numbers, &self.cast.machines);
+        if links.len() >= self.options.links_wanted {
+            return;
+        }
+        let wanted = dialling::wanted(&machine.members, &machine.key, machine.inviter, numbers);
+        let linked = |other: usize| links.contains_key(&keys[other].1);
+        let due = machine.dialler.due(self.now_us, wanted.into_iter(), links.len(), linked);
+        let incarnation = machine.incarnation;
+        for to in due {
+            // Two round trips for TCP and TLS, or nothing for ten seconds.
+            let wait_us = if self.network.is_cut(number, to) { DIAL_WAIT_US } else { 4 * self.network.latency_us() };
+            self.after(wait_us, Event::Dialled { from: number, to, incarnation });
+        }
+    }
+
+    pub(super) fn dialled(&mut self, from: usize, to: usize, incarnation: u64) -> Checked {
+        if self.machines[from].incarnation != incarnation {
+            return Ok(());
+        }
+        let is_outsider = |number: usize| self.cast.organisations[self.machines[number].org].role == Role::Outsider;
+        let own = self.peer(from);
+        // Outsiders get past the listener here, so that what stands behind it is tried as well.
+        let is_admitted = self.machines[to].admitted.contains(&own) || is_outsider(from);
+        if self.network.is_cut(from, to) || self.machines[to].node.is_none() || !is_admitted {
+            self.history.line(self.now_us, Some(from), || format!("cannot reach n{to:03}, admitted: {is_admitted}"));
+            self.machines[from].dialler.failed(self.now_us, to);
+            return Ok(());
+        }
+        self.machines[from].dialler.succeeded(self.now_us, to);
+        let link = self.network.open(from, to, self.now_us);
+        self.history.counts.links += 1;
+        self.history.line(self.now_us, Some(from), || format!("dials n{to:03}: link {link}"));
+        let latency_us = self.network.latency_us();
+        self.after(latency_us, Event::Opened { link });
+        self.connect(link, 1)
+    }
+
+    /// Tells the machine at an end of a link that it is up.
+    pub(super) fn connect(&mut self, link: usize, end: usize) -> Checked {
+        if self.network.links[link].ends[end] != End::Opening {
+            return Ok(());
+        }
+        let machines = self.network.links[link].machines;
+        let (number, other) = (machines[end], machines[1 - end]);
+        let (own, peer, is_outbound) = (self.peer(number), self.peer(other), end == 0);
+        if self.machines[number].node.is_none() {
+            self.close(link, end);
+            return Ok(());
+        }
+        if let Some((old, old_outbound)) = self.machines[number].links.get(&peer).copied() {
+            let is_dialler_lower = if is_outbound { own < peer } else { peer < own };
+            if old_outbound != is_outbound && !is_dialler_lower {
+                self.say_bye(link, end, v1::ByeCode::Duplicate, "there is another link between these nodes");
+                self.close(link, end);
+                return Ok(());
+            }
+            let old_end = self.network.end_of(old, number);
+            self.say_bye(old, old_end, v1::ByeCode::Duplicate, "a later link between these nodes takes its place");
+            self.machines[number].links.remove(&peer);
+            self.close(old, old_end);
+            self.handle(number, Input::Disconnected { peer })?;
+            if self.machines[number].node.is_none() {
+                return Ok(());
+            }
+        }
+        self.machines[number].links.insert(peer, (link, is_outbound));
+        self.network.links[link].ends[end] = End::Open;
+        self.look_at(link, 1 - end);
+        self.handle(number, Input::Connected { peer, outbound: is_outbound })
+    }
+
+    /// Delivers what has arrived at the far end of a wire.
+    pub(super) fn deliver(&mut self, link: usize, wire: usize) -> Checked {
+        self.network.links[link].wires[wire].is_scheduled = false;
+        let machines = self.network.links[link].machines;
+        let (from, to) = (machines[wire], machines[1 - wire]);
+        let peer = self.peer(from);
+        loop {
+            match self.network.next(link, wire, self.now_us) {
+                Next::Nothing => return Ok(()),
+                Next::At(at_us) => {
+                    self.schedule(link, wire, at_us);
+                    return Ok(());
+                }
+                Next::Frame(frame) => {
+                    self.history.counts.frames += 1;
+                    self.history.counts.bytes += frame.len() as u64;
+                    self.history.note_bytes(&frame);
+                    self.history
+                        .line(self.now_us, Some(to), || format!("gets from n{from:03}: {}", describe_frame(&frame)));
+                    self.note_delivery(from, to, link, &frame);
+                    self.handle(to, Input::Received { peer, frame: frame.to_vec() })?;
+                }
+                Next::End => {
+                    self.history.line(self.now_us, Some(to), || format!("link {link} to n{from:03} is over"));
+                    self.close(link, 1 - wire);
+                    return self.lost_link(to, link, peer);
+                }
+            }
+        }
+    }
+
+    /// A link is gone: tells the node, if this was the current link to that peer.
+    fn lost_link(&mut self, number: usize, link: usize, peer: Peer) -> Checked {
+        if self.machines[number].links.get(&peer).is_some_and(|(current, _)| *current == link) {
+            self.machines[number].links.remove(&peer);
+            return self.handle(number, Input::Disconnected { peer });
+        }
+        Ok(())
+    }
+
+    /// Keepalive has heard nothing from the other side: the link ends, at each side by itself.
+    pub(super) fn keepalive(&mut self, link: usize) -> Checked {
+        let machines = self.network.links[link].machines;
+        let cut_since = self.network.cut_since(machines[0], machines[1]);
+        let is_silent = cut_since.is_some_and(|since_us| since_us + KEEPALIVE_US <= self.now_us);
+        for end in [0, 1] {
+            let ends = self.network.links[link].ends;
+            if ends[end] != End::Closed && (is_silent || ends[1 - end] == End::Closed) {
+                self.close(link, end);
+                self.history.line(self.now_us, Some(machines[end]), || format!("link {link} is silent"));
+                self.lost_link(machines[end], link, self.peer(machines[1 - end]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Breaks a link: both sides notice at once, and what was under way is lost.
+    pub(super) fn break_link(&mut self, link: usize) -> Checked {
+        let machines = self.network.links[link].machines;
+        for end in [0, 1] {
+            self.network.lose_queue(link, end);
+        }
+        for end in [0, 1] {
+            if self.network.links[link].ends[end] != End::Closed {
+                self.close(link, end);
+                self.lost_link(machines[end], link, self.peer(machines[1 - end]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The process is gone. `is_power_cut`: nobody is told, and what was not synced may be lost.
+    pub(super) fn crash(&mut self, number: usize, is_power_cut: bool) {
+        self.history.counts.crashes += 1;
+        let unsynced = self.machines[number].store.unsynced();
+        let kept = if is_power_cut { self.fault_random.index(unsynced + 1) } else { unsynced };
+        self.history.counts.torn += (unsynced - kept) as u64;
+        let machine = &mut self.machines[number];
+        machine.store.lose(kept);
+        machine.node = None;
+        machine.incarnation += 1;
+        machine.asked.clear();
+        machine.links.clear();
+        machine.dialler.reset();
+        machine.dies_at_commit = false;
+        let live: Vec<usize> = self.network.live().collect();
+        for link in live {
+            if !self.network.links[link].machines.contains(&number) {
+                continue;
+            }
+            let end = self.network.end_of(link, number);
+            if self.network.links[link].ends[end] == End::Closed {
+                continue;
+            }
+            self.network.lose_queue(link, end);
+            if is_power_cut {
+                self.network.links[link].ends[end] = End::Closed;
+                self.after(KEEPALIVE_US, Event::Keepalive { link });
+            } else {
+                self.close(link, end);
+            }
+        }
+        self.history.line(self.now_us, Some(number), || {
+            format!("crashes; of {unsynced} commits that were not synced {kept} survive")
+        });
+    }
+
+    /// Closes an end; the other side sees it when all that was queued has arrived.
+    fn close(&mut self, link: usize, end: usize) {
+        let machines = self.network.links[link].machines;
+        if end == 0 && self.machines[machines[0]].node.is_some() {
+            self.machines[machines[0]].dialler.ended(self.now_us, machines[1]);
+        }
+        self.network.close(link, end);
+        self.look_at(link, end);
+    }
+
+    fn part(&mut self, number: usize, peer: &Peer, bye: Option<(v1::ByeCode, &str)>) {
+        let Some((link, _)) = self.machines[number].links.remove(peer) else { return };
+        let end = self.network.end_of(link, number);
+        if let Some((code, message)) = bye {
+            self.history.line(self.now_us, Some(number), || format!("closes link {link}: {message}"));
+            self.say_bye(link, end, code, message);
+        }
+        self.close(link, end);
+    }
+
+    fn say_bye(&mut self, link: usize, end: usize, code: v1::ByeCode, message: &str) {
+        let bye = v1::Bye { code: code.into(), message: message.to_owned() };
+        self.network.send(link, end, Rc::new(write_frame(Content::Bye(bye))), self.now_us);
+    }
+
+    fn send(&mut self, number: usize, peer: &Peer, frame: &Frame, more: &mut Vec<Output>) {
+        let Some((link, _)) = self.machines[number].links.get(peer).copied() else { return };
+        let end = self.network.end_of(link, number);
+        for frame in self.mangled(number, frame) {
+            if self.network.send(link, end, frame, self.now_us) {
+                self.look_at(link, end);
+                continue;
+            }
+            self.history.counts.links_overflowed += 1;
+            self.history.line(self.now_us, Some(number), || format!("link {link} is too slow and dropped"));
+            self.machines[number].links.remove(peer);
+            self.close(link, end);
+            self.handle_into(number, Input::Disconnected { peer: *peer }, more);
+            return;
+        }
+    }
+
+    /// Sends frames that no node wanted to send.
+    pub(super) fn send_raw(&mut self, number: usize, peer: &Peer, frames: Vec<Frame>) -> Checked {
+        let Some((link, _)) = self.machines[number].links.get(peer).copied() else { return Ok(()) };
+        let end = self.network.end_of(link, number);
+        for frame in frames {
+            if !self.network.send(link, end, frame, self.now_us) {
+                self.machines[number].links.remove(peer);
+                self.close(link, end);
+                return self.handle(number, Input::Disconnected { peer: *peer });
+            }
+        }
+        self.look_at(link, end);
+        Ok(())
+    }
+
+    fn done_with_frame(&mut self, link: usize, wire: usize) {
+        let wire_at = &mut self.network.links[link].wires[wire];
+        wire_at.in_work = wire_at.in_work.saturating_sub(1);
+        self.look_at(link, wire);
+    }
+
+    /// Looks at a wire in a moment, unless that is planned already.
+    pub(super) fn look_at(&mut self, link: usize, wire: usize) {
+        let at_us = self.network.links[link].wires[wire].looks_at_us(self.now_us);
+        if let Some(at_us) = at_us {
+            self.schedule(link, wire, at_us);
+        }
+    }
+
+    fn schedule(&mut self, link: usize, wire: usize, at_us: u64) {
+        let wire_at = &mut self.network.links[link].wires[wire];
+        if !wire_at.is_scheduled {
+            wire_at.is_scheduled = true;
+            self.after(at_us - self.now_us, Event::Deliver { link, wire });
+        }
+    }
+
+    /// The organisation of a peer, and whether a machine's node takes it for a member.
+    pub(super) fn takes_for_member(&self, number: usize, peer: &Peer) -> bool {
+        let Some(node) = &self.machines[number].node else { return false };
+        let Some(other) = self.cast.numbers.get(peer) else { return false };
+        let org = &self.cast.organisations[self.machines[*other].org];
+        node.standing(&org.id) == Standing::Member
+    }
+}
+
+/// The row that a slot will have once these changes are made.
+fn changes_or_store(changes: &[super::store::Change], machine: &super::machine::Machine, slot: &Slot) -> Option<Row> {
+    match changes.iter().rev().find(|(changed, _)| changed == slot) {
+        Some((_, row)) => row.clone(),
+        None => machine.store.get(slot).cloned(),
+    }
+}
+
+/// A version in a few words.
+pub(super) fn describe(version: &fingerpost_proto::version::SignedVersion) -> String {
+    let header = version.header();
+    let what = if version.is_withdrawal() { "withdrawal of" } else { "version of" };
+    let audience = if header.audience == Audience::Members { "members'" } else { "public" };
+    let record = header.record.to_string();
+    format!(
+        "{what} {audience} {} {} of {}, {}, at {}, lease {}",
+        header.kind,
+        &record[..8],
+        header.org.short(),
+        &version.vid().to_string()[..8],
+        header.hlc,
+        header.lease_until.0
+    )
+}
+
+pub(super) fn describe_frame(frame: &[u8]) -> String {
+    match fingerpost_proto::node::read_frame(frame) {
+        Ok(content) => {
+            let text = format!("{content:?}");
+            let name = text.split('(').next().unwrap_or_default().to_owned();
+            let detail = match content {
+                content @ (Content::Versions(_) | Content::Compressed(_)) => {
+                    let versions = read_versions(content).unwrap_or_default();
+                    format!("{} for want {}", versions.envelopes.len(), versions.want)
+                }
+                Content::CatchUp(catch_up) => format!("{} since {}", catch_up.want, catch_up.since),
+                Content::Arrivals(arrivals) => {
+                    format!("for {}: {} B of hints, stale {}", arrivals.want, arrivals.hints.len(), arrivals.stale)
+                }
+                Content::Fetch(fetch) => fetch.want.to_string(),
+                Content::Want(want) => format!("{}: {} keys", want.want, want.keys.len() / 16),
+                Content::Offer(offer) => format!("{} pairs", offer.pairs.len() / 32),
+                Content::Reconcile(reconcile) => format!("session {} round {}", reconcile.session, reconcile.round),
+                Content::Bye(bye) => bye.message,
+                _ => String::new(),
+            };
+            format!("{name} {detail}, {} B", frame.len())
+        }
+        Err(breach) => format!("{} B that are no frame: {breach}", frame.len()),
+    }
+}

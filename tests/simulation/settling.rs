@@ -1,0 +1,184 @@
+//! The end of a history: faults stop, clocks are set, and all honest nodes must come to agree.
+
+use std::collections::BTreeMap;
+
+use fingerpost_proto::id::OrgId;
+use fingerpost_proto::kind::Audience;
+use fingerpost_proto::network::members::Standing;
+use fingerpost_proto::order::Precedence;
+use fingerpost_proto::set::Slot;
+
+use super::cast::Role;
+use super::network::End;
+use super::store::Disk;
+use super::world::{Checked, World};
+
+/// Between two looks at whether all agree.
+const LOOK_US: u64 = 2_000_000;
+/// Agreement must last so long, which is longer than any request may stay open.
+const QUIET_US: u64 = 65_000_000;
+/// Clocks are right within so many milliseconds.
+const CLOCK_ERROR_MS_MAX: u64 = 100_000;
+
+/// What agreement is about: the fingerprint of both sets, and every standing.
+type View = ([[u8; 16]; 2], BTreeMap<OrgId, Standing>);
+
+impl World {
+    pub(super) fn settle(&mut self) -> Checked {
+        self.end_faults()?;
+        let begun_us = self.now_us;
+        let end_us = begun_us + self.options.settling_ms_max * 1_000;
+        loop {
+            while self.disagreement().is_some() {
+                if self.now_us > end_us {
+                    return self.no_agreement();
+                }
+                self.pass(LOOK_US)?;
+            }
+            self.history.counts.settling_ms = (self.now_us - begun_us) / 1_000;
+            self.pass(QUIET_US)?;
+            if self.disagreement().is_none() && self.first_open_want().is_none() {
+                break;
+            }
+            if self.now_us > end_us {
+                return self.no_agreement();
+            }
+        }
+        for number in 0..self.machines.len() {
+            self.check_rows(number)?;
+            self.check_acknowledged_everywhere(number)?;
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, duration_us: u64) -> Checked {
+        let until_us = self.now_us + duration_us;
+        while self.now_us < until_us {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn end_faults(&mut self) -> Checked {
+        self.history.line(self.now_us, None, || "faults end; clocks are set".to_owned());
+        self.is_settling = true;
+        self.unblock();
+        self.network.slowness.iter_mut().for_each(|slowness| *slowness = 1);
+        self.network.queue_bytes_max = 8 << 20;
+        for number in 0..self.machines.len() {
+            let ahead_ms = self.fault_random.around_zero(CLOCK_ERROR_MS_MAX);
+            self.set_clock(number, ahead_ms);
+            let machine = &mut self.machines[number];
+            machine.dies_at_commit = false;
+            if machine.store.disk == Disk::Dead && machine.node.is_some() {
+                self.crash(number, false);
+            }
+            self.machines[number].store.disk = Disk::Good;
+            let is_in = match self.cast.organisations[self.machines[number].org].role {
+                Role::Founder | Role::Invited(_) | Role::Outsider => true,
+                Role::Newcomer(_) => !self.machines[number].entry.is_empty(),
+            };
+            if is_in {
+                self.start(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&self, number: usize) -> Option<View> {
+        let node = self.machines[number].node.as_ref()?;
+        let fingerprints = Audience::ALL.map(|audience| node.set(audience).total().fingerprint());
+        Some((fingerprints, node.standings().iter().map(|(org, standing)| (*org, standing)).collect()))
+    }
+
+    /// Honest machines of organisations that machine 0 takes for members. Its organisation is an honest founder's.
+    fn agreeing(&self) -> impl Iterator<Item = usize> {
+        let node = self.machines[0].node.as_ref();
+        (0..self.machines.len()).filter(move |number| {
+            let machine = &self.machines[*number];
+            let org = &self.cast.organisations[machine.org].id;
+            machine.is_honest() && node.is_some_and(|node| node.standing(org) == Standing::Member)
+        })
+    }
+
+    /// The first machine that sees something else than machine 0 does.
+    fn disagreement(&self) -> Option<usize> {
+        // Fingerprints first: they are cheap, and differ while anything is on its way.
+        let Some(first) = &self.machines[0].node else { return Some(0) };
+        let totals = Audience::ALL.map(|audience| first.set(audience).total());
+        let differs = |number: &usize| {
+            let Some(node) = &self.machines[*number].node else { return true };
+            Audience::ALL.map(|audience| node.set(audience).total()) != totals
+        };
+        if let Some(number) = self.agreeing().find(differs) {
+            return Some(number);
+        }
+        let view = self.view(0);
+        self.agreeing().find(|number| self.view(*number) != view)
+    }
+
+    fn no_agreement(&mut self) -> Checked {
+        let Some(number) = self.disagreement() else {
+            return Err(format!("a request between honest nodes stays open: {:?}", self.first_open_want()));
+        };
+        let nodes = [0, number].map(|number| self.machines[number].node.as_ref());
+        let [Some(reference), Some(node)] = nodes else { return Err(format!("n{number} does not run")) };
+        let counts = |node: &fingerpost_proto::node::Node| Audience::ALL.map(|audience| node.set(audience).len());
+        let rows = [0, number].map(|number| self.machines[number].store.rows());
+        let slots: std::collections::BTreeSet<&Slot> = rows.iter().flat_map(|rows| rows.keys()).collect();
+        let mut differences = Vec::new();
+        for slot in slots {
+            let pair = rows.map(|rows| rows.get(slot).map(|row| row.version.vid()));
+            if pair[0] != pair[1] {
+                let words = rows.map(|rows| {
+                    rows.get(slot).map_or_else(|| "nothing".to_owned(), |row| super::driver::describe(&row.version))
+                });
+                differences.push(format!("n0 has {}; n{number} has {}", words[0], words[1]));
+            }
+        }
+        let count = differences.len();
+        differences.truncate(5);
+        Err(format!(
+            "no agreement within {} s: n0 has {:?} entries, n{number} has {:?} and {} links; standings equal: {}; {count} \
+             differences: {}; true time {} ms; links of n{number}: {:?}",
+            self.options.settling_ms_max / 1_000,
+            counts(reference),
+            counts(node),
+            self.machines[number].links.len(),
+            reference.standings().iter().eq(node.standings().iter()),
+            differences.join("; "),
+            self.true_ms(),
+            self.machines[number].links.keys().map(|peer| self.cast.numbers[peer]).collect::<Vec<_>>(),
+        ))
+    }
+
+    /// A request between honest machines on a living link, without an answer.
+    fn first_open_want(&self) -> Option<(usize, usize, u64)> {
+        let is_live = |link: usize| self.network.links[link].ends == [End::Open; 2];
+        self.open_wants.iter().find(|(link, ..)| is_live(*link)).copied()
+    }
+
+    /// What one machine acknowledged is at all of them, or something later is.
+    fn check_acknowledged_everywhere(&self, number: usize) -> Checked {
+        if !self.machines[number].is_honest() {
+            return Ok(());
+        }
+        let reference = &self.machines[0];
+        let Some(node) = &reference.node else { return Err("n0 does not run".to_owned()) };
+        for (slot, wanted) in &self.machines[number].watch.acknowledged {
+            let Some(made) = self.made.get(&wanted.vid) else { continue };
+            let org = made.header().org;
+            let was_always_in = !self.script.was_out(self.cast.org_numbers[&org]);
+            let is_excused = made.header().kind.is_content() && self.is_past(wanted);
+            let found: Option<Precedence> = reference.store.get(slot).map(super::store::Row::precedence);
+            if was_always_in
+                && !is_excused
+                && node.standing(&org) == Standing::Member
+                && found.is_none_or(|found| found < *wanted)
+            {
+                return Err(format!("{} was acknowledged by n{number} and is lost", super::driver::describe(made)));
+            }
+        }
+        Ok(())
+    }
+}
