@@ -149,7 +149,7 @@ impl Node {
             cursors: Cursors::default(),
             turns: [None; 2],
             neighbours: Neighbours::new(own, epoch ^ seed),
-            broadcast: Broadcast::new(!epoch),
+            broadcast: Broadcast::new(own, !epoch),
             news: News::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),

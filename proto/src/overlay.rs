@@ -10,7 +10,7 @@
 //! members' cards -> Candidates -> Neighbours -> Dial, Drop, Shuffle
 //!                                     | links
 //!                                     v
-//!      accepted, announced versions -> Broadcast -> push, announce, Prune, Graft
+//!      accepted, announced versions -> Broadcast -> push, announce, Graft, Prune, Beat
 //! ```
 
 pub mod broadcast;
@@ -21,6 +21,6 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-pub use broadcast::{Broadcast, Graft, Push, Route, Source, Spread};
+pub use broadcast::{Beat, Broadcast, Route, Signal, Source, Spread};
 pub use candidates::{Candidate, Candidates};
 pub use neighbours::{Action, DialFailure, DropReason, Ended, Neighbours};

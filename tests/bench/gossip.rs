@@ -2,10 +2,12 @@
 //!
 //! 1. A model of 10 to 10,000 nodes that run the product's overlay, beside one of the same nodes that run the protocol of
 //!    `iroh-gossip`: same delays, same publishes, same crash of 30 % of the nodes at once.
-//! 2. What a node sends in a day without publishes, among 30 and among 1,000.
+//! 2. What a node sends in a day without publishes, among 30 and among 1,000, in the model.
+//! 3. A hundred real nodes in this process, on loopback.
 //!
 //! `--count` replaces the number of measured publishes.
 
+mod fleet;
 mod iroh;
 mod model;
 mod plot;
@@ -33,6 +35,10 @@ const IDLE_NODES: [usize; 2] = [30, 1_000];
 const PUBLISHES: usize = 30;
 /// Publishes before them.
 const WARM_UP: usize = 20;
+/// Real nodes.
+const REAL_NODES: usize = 100;
+/// Measured publishes at the real nodes.
+const REAL_PUBLISHES: usize = 200;
 /// Hops to the farthest node, at any size.
 const HOPS_MAX: f64 = 10.0;
 /// Copies per node and message when stable.
@@ -62,6 +68,9 @@ pub(crate) fn run(count: Option<usize>, plot: Option<&Path>) -> Result<Vec<Figur
         figures.push(figure("frames sent by a node", idle.frames));
         figures.push(figure("keepalive of HTTP/2 sent by a node", idle.keepalive));
     }
+    let publishes = count.unwrap_or(REAL_PUBLISHES);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    figures.extend(runtime.block_on(fleet::run(REAL_NODES, publishes))?);
     if let Some(path) = plot {
         plot::write(path, "A version spreads: 10 to 10,000 nodes in a model", &panels(&runs))?;
     }
@@ -96,7 +105,7 @@ fn compare(nodes: usize, ours: &Outcome, theirs: &Outcome) -> Vec<Figure> {
         beside("stable", "sent per node and message, versions", "bytes", |s| s.payload_bytes, a, b),
         beside("stable", "sent per node and message, all else", "bytes", |s| s.control_bytes, a, b),
     ];
-    for (part, a, b) in [("30 % crash", &ours.crash, &theirs.crash), ("a minute later", &ours.after, &theirs.after)] {
+    for (part, a, b) in [("30 % crash", &ours.crash, &theirs.crash), ("three minutes later", &ours.after, &theirs.after)] {
         figures.push(beside(part, "survivors not reached", "%", lost, a, b).at_most(0.0));
         figures.push(beside(part, "everywhere, worst", "ms", |s| s.everywhere_ms_max, a, b));
         figures.push(beside(part, "hops, farthest", "hops", hops, a, b));

@@ -135,5 +135,6 @@ pub(crate) fn kind_of(frame: &[u8]) -> &'static str {
         Content::Compressed(_) => "compressed",
         Content::Prune(_) => "prune",
         Content::Neighbours(_) => "neighbours",
+        Content::Beat(_) => "beat",
     }
 }

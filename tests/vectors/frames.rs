@@ -94,10 +94,10 @@ fn valid() -> Vec<Value> {
                 want: 0,
                 last: true,
                 more: false,
-                route: Some(v1::Route { direct: false, flood: 3, branch: 77, hops: 2 }),
+                route: Some(v1::Route { direct: true }),
             }),
             json!({
-                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false, "route": { "direct": false, "flood": 3, "branch": 77, "hops": 2 } },
+                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false, "route": { "direct": true } },
             }),
         ),
         frame(
@@ -219,6 +219,16 @@ fn valid() -> Vec<Value> {
             "one node",
             Content::Neighbours(v1::Neighbours { keys: city.forum.node.verifying_key().to_bytes().to_vec() }),
             json!({ "neighbours": { "keys": hex(city.forum.node.verifying_key().to_bytes()) } }),
+        ),
+        frame(
+            "beat",
+            "the root of the tree is three links away",
+            Content::Beat(v1::Beat {
+                root: city.forum.node.verifying_key().to_bytes().to_vec(),
+                sequence: NOW / 60_000,
+                hops: 3,
+            }),
+            json!({ "beat": { "root": hex(city.forum.node.verifying_key().to_bytes()), "sequence": NOW / 60_000, "hops": 3 } }),
         ),
         frame("prune", "announce instead of pushing", Content::Prune(v1::Prune {}), json!({ "prune": {} })),
         frame(

@@ -41,10 +41,6 @@ impl Node {
             self.part(now, peer, v1::ByeCode::Breach, message, outputs);
             return;
         }
-        self.mind_links(now, outputs);
-        if !self.links.contains_key(&peer) {
-            return;
-        }
         let shared = Audience::ALL.into_iter().filter(|audience| self.shares(&peer, *audience));
         let sets = shared.map(|audience| {
             let total = self.set(audience).total();
@@ -66,6 +62,8 @@ impl Node {
             software: concat!("fingerpost/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Hello(hello)) });
+        // There may be no room: that is said after Hello.
+        self.mind_links(now, outputs);
     }
 
     /// True when this audience's records may go to the peer: members' records go to nodes of known members only.
@@ -184,6 +182,7 @@ impl Node {
             }
             Content::Prune(_) => self.broadcast.pruned(&peer),
             Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
+            Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {
                 let pong = Content::Pong(v1::Ping { nonce: ping.nonce, clock_ms: now });
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });

@@ -16,7 +16,7 @@ use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
-use crate::overlay::{Action, Candidate, Candidates, DropReason, Ended, Graft, Route, Source, Spread};
+use crate::overlay::{Action, Beat, Candidate, Candidates, DropReason, Ended, Route, Signal, Source, Spread};
 use crate::set::{SetKey, Slot};
 use crate::sync::{Pair, write_keys};
 use crate::time::UnixMillis;
@@ -63,31 +63,25 @@ impl Node {
                     .get(peer)
                     .is_some_and(|link| link.is_greeted && (slot.audience == Audience::Public || link.org.is_some()))
             };
-            let Spread { pushes, announce } = match source {
+            let Spread { push, route, announce } = match source {
                 Some(source) => self.broadcast.accepted(now, source, vid, may_have),
                 None => {
                     let announce = links.keys().filter(|peer| may_have(peer)).copied().collect();
-                    Spread { pushes: Vec::new(), announce }
+                    Spread { push: Vec::new(), route: Route::Tree, announce }
                 }
             };
             for peer in announce {
                 self.announce(now, peer, slot, vid);
             }
-            for push in pushes {
-                for peer in &push.to {
-                    if let Some(link) = self.links.get_mut(peer) {
-                        link.sent_versions += 1;
-                    }
+            for peer in &push {
+                if let Some(link) = self.links.get_mut(peer) {
+                    link.sent_versions += 1;
                 }
-                match &mut group {
-                    Some((to, route, envelopes)) if *to == push.to && *route == push.route => {
-                        envelopes.push(envelope.clone());
-                    }
-                    _ => {
-                        let new = (push.to, push.route, vec![envelope.clone()]);
-                        send_group(group.replace(new), outputs);
-                    }
-                }
+            }
+            match &mut group {
+                _ if push.is_empty() => {}
+                Some((to, group_route, envelopes)) if *to == push && *group_route == route => envelopes.push(envelope),
+                _ => send_group(group.replace((push, route, vec![envelope])), outputs),
             }
         }
         send_group(group, outputs);
@@ -123,7 +117,7 @@ impl Node {
     /// A version was pushed that is here: perhaps its link does not belong into the tree.
     pub(super) fn on_duplicate(&mut self, from: Peer, vid: &Vid, route: Route, outputs: &mut Vec<Output>) {
         if self.broadcast.duplicate(&from, vid, route) {
-            outputs.push(Output::Send { to: vec![from], frame: write_frame(Content::Prune(v1::Prune {})) });
+            outputs.push(prune(from));
         }
     }
 
@@ -138,8 +132,12 @@ impl Node {
                 }
             }
         }
-        for Graft { peer, ids } in self.broadcast.tick(now) {
-            self.graft(now, peer, &ids, outputs);
+        for signal in self.broadcast.tick(now) {
+            match signal {
+                Signal::Graft { to, ids } => self.graft(now, to, &ids, outputs),
+                Signal::Prune { to } => outputs.push(prune(to)),
+                Signal::Beat { to, beat } => outputs.push(Output::Send { to, frame: write_beat(&beat) }),
+            }
         }
         for (peer, count) in self.broadcast.unanswered() {
             self.neighbours.misbehaved(now, &peer, count.saturating_mul(UNANSWERED_POINTS));
@@ -212,6 +210,16 @@ impl Node {
         Ok(())
     }
 
+    pub(super) fn on_beat(&mut self, now: UnixMillis, peer: Peer, beat: &v1::Beat, outputs: &mut Vec<Output>) {
+        // A key that is none is no member's.
+        let Ok(root) = PublicKey::from_bytes(&beat.root) else { return };
+        let is_member = self.neighbours.is_candidate(&root);
+        let beat = Beat { root, sequence: beat.sequence, hops: beat.hops };
+        if let Some((to, beat)) = self.broadcast.beat(now, &peer, beat, is_member) {
+            outputs.push(Output::Send { to, frame: write_beat(&beat) });
+        }
+    }
+
     /// Forgets a link that is down, or is about to be closed.
     pub(super) fn unlink(&mut self, now: UnixMillis, peer: &Peer, how: Ended) -> Option<Link> {
         let link = self.links.remove(peer)?;
@@ -271,14 +279,19 @@ fn neighbours(peers: &[Peer]) -> Vec<u8> {
     write_frame(Content::Neighbours(v1::Neighbours { keys }))
 }
 
+fn prune(to: Peer) -> Output {
+    Output::Send { to: vec![to], frame: write_frame(Content::Prune(v1::Prune {})) }
+}
+
+fn write_beat(beat: &Beat) -> Vec<u8> {
+    let Beat { root, sequence, hops } = *beat;
+    write_frame(Content::Beat(v1::Beat { root: root.as_bytes().to_vec(), sequence, hops }))
+}
+
 fn write_route(route: Route) -> v1::Route {
-    match route {
-        Route::Direct => v1::Route { direct: true, ..Default::default() },
-        Route::Tree { levels: flood, branch } => v1::Route { direct: false, flood, branch, hops: 0 },
-    }
+    v1::Route { direct: route == Route::Direct }
 }
 
 pub(super) fn read_route(route: &v1::Route) -> Route {
-    let v1::Route { direct, flood, branch, .. } = *route;
-    if direct { Route::Direct } else { Route::Tree { levels: flood, branch } }
+    if route.direct { Route::Direct } else { Route::Tree }
 }

@@ -2,26 +2,30 @@
 //!
 //! In: links, versions that were accepted, came again or were announced, time. Out: [`Spread`]s, prunes and [`Graft`]s.
 //! Always: a version that was accepted is pushed or announced over every allowed link whose peer is not known to hold
-//! it; a link is pruned only for a copy that came round in the tree, never for one that took a short cut.
+//! it; a link over which a second copy came becomes lazy, but never the one that brought the first.
 //! Spec: `spec/11-dissemination.md`, section 3. Tested: `broadcast/tests.rs`.
 //!
-//! Eager links of all nodes together form one tree, which every version follows whoever published it (after PlumTree,
-//! Leitao et al., 2007). A tree alone is deep. So a version is also flooded over the first few links, to so many nodes that it
-//! costs a small share of the network, and enters the tree in all those places at once. Every entry makes a *branch* with
-//! a random number; where two branches meet, copies are in vain, but nothing is wrong with the tree. Where a
-//! branch meets itself there is a cycle, and the link that closes it becomes lazy.
+//! Eager links of all nodes together form one tree, which every version follows whoever published it; the others only
+//! announce, and where the tree is torn what was announced is asked for (after PlumTree, Leitao et al., 2007). Left to itself
+//! such a tree becomes deep: in it wins who is first, and many short hops are often first. So once a minute one node sends
+//! a *beat* over all links, each node takes the link on which it is nearest to that node as its parent, and the tree is as
+//! flat as the links allow.
 
+mod beat;
 mod missing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::neighbours::{FULL_MESH_MAX, OUTBOUND_LINKS_WANTED};
 use super::random::Random;
 use crate::id::Vid;
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::time::UnixMillis;
+pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
+use beat::Shape;
 use missing::Missing;
 
 /// Versions whose spread is remembered, so that a second copy can be judged: about 400 KB.
@@ -31,10 +35,6 @@ pub const RECENT_IDS_MAX: usize = 4_096;
 pub const GRAFT_AFTER_MS: u64 = 500;
 /// Versions in one `Graft`.
 pub const GRAFT_IDS_MAX: usize = 256;
-/// A flood may reach one in so many of the network's nodes.
-pub const FLOOD_PART: usize = 16;
-/// Steps of a flood, whatever a publisher says.
-pub const FLOOD_LEVELS_MAX: u32 = 8;
 
 const _: () = assert!(LINKS_MAX <= 64, "holders are bits of a word");
 
@@ -43,13 +43,8 @@ const _: () = assert!(LINKS_MAX <= 64, "holders are bits of a word");
 pub enum Route {
     /// From the publisher's node to all others: nobody has to pass it on.
     Direct,
-    /// Through the tree.
-    Tree {
-        /// Steps for which it is still to be flooded.
-        levels: u32,
-        /// Branch of the tree; 0 over a link outside of it: the receiver begins a branch.
-        branch: u32,
-    },
+    /// Through the tree: from eager link to eager link.
+    Tree,
 }
 
 /// Where an accepted version came from.
@@ -74,31 +69,39 @@ pub enum Source {
     },
 }
 
-/// Pushes of one accepted version that share their bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Push {
-    /// What the frame says.
-    pub route: Route,
-    /// Receivers; not empty.
-    pub to: Vec<Peer>,
-}
-
 /// Where an accepted version goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spread {
-    /// At once, with the version; at most two.
-    pub pushes: Vec<Push>,
-    /// With the next batch, the name only. Leave out who is known to hold it by then ([`Broadcast::is_known_to`]).
+    /// Get it at once.
+    pub push: Vec<Peer>,
+    /// What the frames for them say.
+    pub route: Route,
+    /// Get its name only, with the next batch. Leave out who is known to hold it by then ([`Broadcast::is_known_to`]).
     pub announce: Vec<Peer>,
 }
 
-/// A request for announced versions. The link is eager from now on, on both sides.
+/// A frame that keeps the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Graft {
-    /// Who announced them.
-    pub peer: Peer,
-    /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
-    pub ids: Vec<Vid>,
+pub enum Signal {
+    /// Asks for announced versions. The link is eager from now on, on both sides.
+    Graft {
+        /// Receiver.
+        to: Peer,
+        /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
+        ids: Vec<Vid>,
+    },
+    /// The link is lazy from now on, on both sides.
+    Prune {
+        /// Receiver.
+        to: Peer,
+    },
+    /// Tells how far the root of the tree is.
+    Beat {
+        /// Receivers.
+        to: Vec<Peer>,
+        /// What the frame says.
+        beat: Beat,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -114,27 +117,30 @@ struct Recent {
     holders: u64,
     /// The link that brought it.
     first: Option<u32>,
-    /// Branch on which it came; 0 when it came otherwise.
-    branch: u32,
 }
 
 /// One node's part in spreading versions.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
     links: BTreeMap<Peer, Link>,
+    /// Of the network.
     nodes: usize,
     recent: BTreeMap<Vid, Recent>,
     recent_order: VecDeque<Vid>,
     missing: Missing,
-    /// Links that were made eager because another went down.
+    /// Links that were made eager here and whose peers do not know it yet.
     repairs: Vec<Peer>,
+    own: Peer,
+    shape: Shape,
     random: Random,
 }
 
 impl Broadcast {
     /// Without links. `seed` as for [`Neighbours::new`](super::Neighbours::new), but another.
-    pub fn new(seed: u64) -> Broadcast {
+    pub fn new(own: Peer, seed: u64) -> Broadcast {
         Broadcast {
+            own,
+            shape: Shape::default(),
             links: BTreeMap::new(),
             nodes: 0,
             recent: BTreeMap::new(),
@@ -145,12 +151,14 @@ impl Broadcast {
         }
     }
 
-    /// Tells how many nodes the network has; decides how far versions are flooded.
+    /// Tells how many nodes the network has ([`Neighbours::network_nodes`](super::Neighbours::network_nodes)): beats are for those that
+    /// are no full mesh.
     pub fn set_network_nodes(&mut self, nodes: usize) {
         self.nodes = nodes;
     }
 
-    /// A greeted link. It is eager until it brings something in vain. False when there are [`LINKS_MAX`] already: then it is not used.
+    /// A greeted link. In the overlay it is lazy unless it is the first; else it is eager until it brings something in vain.
+    /// False when there are [`LINKS_MAX`] already: then it is not used.
     pub fn link_up(&mut self, peer: Peer) -> bool {
         self.link_down(&peer);
         let used = self.links.values().fold(0_u64, |used, link| used | 1 << link.number);
@@ -158,11 +166,15 @@ impl Broadcast {
         if number as usize >= LINKS_MAX {
             return false;
         }
-        self.links.insert(peer, Link { number, is_eager: true });
+        let is_eager = !self.has_beats() || self.eager().next().is_none();
+        self.links.insert(peer, Link { number, is_eager });
+        if is_eager && self.has_beats() {
+            self.repairs.push(peer);
+        }
         true
     }
 
-    /// The link is down. When it was in the tree, a lazy one takes its place; [`Broadcast::tick`] tells its peer.
+    /// The link is down. When it was the last one in the tree, a lazy one takes its place; [`Broadcast::tick`] tells its peer.
     pub fn link_down(&mut self, peer: &Peer) {
         let Some(link) = self.links.remove(peer) else { return };
         self.repairs.retain(|repaired| repaired != peer);
@@ -172,13 +184,20 @@ impl Broadcast {
             recent.first = recent.first.filter(|first| *first != link.number);
         }
         self.missing.forget_link(link.number);
-        if link.is_eager {
+        self.shape.forget_link(link.number);
+        if link.is_eager && self.eager().next().is_none() {
             self.repair();
         }
     }
 
     /// A version was accepted. `may_have` tells which peers it may go to at all.
-    pub fn accepted(&mut self, now: UnixMillis, source: Source, id: Vid, may_have: impl Fn(&Peer) -> bool) -> Spread {
+    pub fn accepted(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        id: Vid,
+        may_have: impl Fn(&Peer) -> bool,
+    ) -> Spread {
         let (announcers, was_asked) = self.missing.remove(now, &id);
         let from = match &source {
             Source::Published { .. } => None,
@@ -186,46 +205,34 @@ impl Broadcast {
         };
         let first = from.and_then(|from| self.links.get(&from)).map(|link| link.number);
         let holders = announcers | first.map_or(0, |first| 1 << first);
-        let own_levels = self.flood_levels();
-        let (levels, branch) = match source {
-            Source::Published { reaches_everyone: true } => return self.push_directly(id, may_have),
-            Source::Published { .. } => (own_levels, self.fresh_branch()),
-            Source::Pushed { route: Route::Direct, .. } => return self.announce_only(id, holders, first, may_have),
-            Source::Pushed { from, route: Route::Tree { levels, branch } } => {
-                let levels = levels.min(own_levels);
-                match branch {
-                    0 => (levels, self.fresh_branch()),
-                    branch => {
-                        self.set_eager(&from, true);
-                        (levels, branch)
-                    }
-                }
+        let (to_all, to_eager, route) = match source {
+            Source::Published { reaches_everyone: true } => (true, true, Route::Direct),
+            Source::Published { .. } => (false, true, Route::Tree),
+            Source::Pushed { route: Route::Direct, .. } => (false, false, Route::Direct),
+            Source::Pushed { from, route: Route::Tree } => {
+                self.set_eager(&from, true);
+                (false, true, Route::Tree)
             }
-            // Whoever is behind this node in the tree is likely to wait for it as well.
-            Source::Pulled { .. } if was_asked => (0, self.fresh_branch()),
-            // The neighbours find it in the same way, each by itself.
-            Source::Pulled { .. } => return self.announce_only(id, holders, first, may_have),
+            // Whoever is behind this node in the tree is likely to wait for what this one had to ask for. What a
+            // comparison found, the neighbours find in the same way, each by itself.
+            Source::Pulled { .. } => (false, was_asked, Route::Tree),
         };
-        let (mut tree, mut aside, mut announce) = (Vec::new(), Vec::new(), Vec::new());
+        let mut spread = Spread { push: Vec::new(), route, announce: Vec::new() };
+        let mut holders = holders;
         for (peer, link) in &self.links {
-            match () {
-                () if holders & (1 << link.number) != 0 || !may_have(peer) => {}
-                () if link.is_eager => tree.push(*peer),
-                () if levels > 0 => aside.push(*peer),
-                () => announce.push(*peer),
+            let bit = 1 << link.number;
+            if holders & bit != 0 || !may_have(peer) {
+                continue;
+            }
+            if to_all || (to_eager && link.is_eager) {
+                spread.push.push(*peer);
+                holders |= bit;
+            } else {
+                spread.announce.push(*peer);
             }
         }
-        let known_to = tree.iter().chain(&aside);
-        let holders =
-            known_to.filter_map(|peer| self.links.get(peer)).fold(holders, |all, link| all | 1 << link.number);
-        self.remember(id, Recent { holders, first, branch });
-        let levels = levels.saturating_sub(1);
-        let mut pushes = vec![
-            Push { route: Route::Tree { levels, branch }, to: tree },
-            Push { route: Route::Tree { levels, branch: 0 }, to: aside },
-        ];
-        pushes.retain(|push| !push.to.is_empty());
-        Spread { pushes, announce }
+        self.remember(id, Recent { holders, first });
+        spread
     }
 
     /// A version was pushed that is here already. True: tell `from` by `Prune` that it is to announce from now on.
@@ -233,8 +240,7 @@ impl Broadcast {
         let Some(number) = self.links.get(from).map(|link| link.number) else { return false };
         let Some(recent) = self.recent.get_mut(id) else { return false };
         recent.holders |= 1 << number;
-        let Route::Tree { branch, .. } = route else { return false };
-        if branch == 0 || branch != recent.branch || recent.first == Some(number) {
+        if route != Route::Tree || recent.first == Some(number) {
             return false;
         }
         self.set_eager(from, false);
@@ -244,7 +250,9 @@ impl Broadcast {
     /// A version was announced that is *not* here. What is here may be noted with [`Broadcast::held_by`].
     pub fn announced(&mut self, now: UnixMillis, from: &Peer, id: Vid) {
         if let Some(link) = self.links.get(from) {
-            self.missing.announced(now, link.number, id);
+            // Of those who wait for one version, the first that asks for it also hands it on to the others.
+            let wait_ms = GRAFT_AFTER_MS / 2 + self.random.next() % GRAFT_AFTER_MS;
+            self.missing.announced(now, link.number, id, wait_ms);
         }
     }
 
@@ -274,21 +282,39 @@ impl Broadcast {
         self.set_eager(from, true);
     }
 
-    /// What to ask for now, about twice in [`GRAFT_AFTER_MS`].
-    pub fn tick(&mut self, now: UnixMillis) -> Vec<Graft> {
-        if self.repairs.is_empty() && self.missing.is_empty() {
-            return Vec::new();
+    /// A peer said how far the root of the tree is. `is_member` tells whether the root is a node of a member.
+    /// Returns whom to tell what in turn.
+    pub fn beat(&mut self, now: UnixMillis, from: &Peer, beat: Beat, is_member: bool) -> Option<(Vec<Peer>, Beat)> {
+        let number = self.links.get(from)?.number;
+        if beat.root == self.own || !is_member || !self.has_beats() {
+            return None;
         }
-        let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
-        let mut grafts = Vec::new();
-        for (number, ids) in self.missing.due(now) {
-            let Some(peer) = peers.get(&number).copied() else { continue };
-            self.set_eager(&peer, true);
-            self.repairs.retain(|repaired| *repaired != peer);
-            grafts.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Graft { peer, ids: ids.to_vec() }));
+        let beat = self.shape.heard(now, number, beat)?;
+        let to = self.links.keys().filter(|peer| *peer != from).copied().collect();
+        Some((to, beat))
+    }
+
+    /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`].
+    pub fn tick(&mut self, now: UnixMillis) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        if self.has_beats() && !self.links.is_empty() {
+            let is_poor = self.links.len() < 2 * OUTBOUND_LINKS_WANTED;
+            if let Some(beat) = self.shape.lead(now, self.own, is_poor, &mut self.random) {
+                signals.push(Signal::Beat { to: self.links.keys().copied().collect(), beat });
+            }
+            self.settle(now, &mut signals);
         }
-        grafts.extend(self.repairs.drain(..).map(|peer| Graft { peer, ids: Vec::new() }));
-        grafts
+        if !self.missing.is_empty() {
+            let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
+            for (number, ids) in self.missing.due(now) {
+                let Some(peer) = peers.get(&number).copied() else { continue };
+                self.set_eager(&peer, true);
+                self.repairs.retain(|repaired| *repaired != peer);
+                signals.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Signal::Graft { to: peer, ids: ids.to_vec() }));
+            }
+        }
+        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, ids: Vec::new() }));
+        signals
     }
 
     /// Announced versions that were asked for and did not come, by peer, since the last call. Worth points, for honest
@@ -304,21 +330,6 @@ impl Broadcast {
         self.links.iter().filter(|(_, link)| link.is_eager).map(|(peer, _)| peer)
     }
 
-    fn push_directly(&mut self, id: Vid, may_have: impl Fn(&Peer) -> bool) -> Spread {
-        let to: Vec<Peer> = self.links.keys().filter(|peer| may_have(peer)).copied().collect();
-        let holders = to.iter().filter_map(|peer| self.links.get(peer)).fold(0, |all, link| all | 1 << link.number);
-        self.remember(id, Recent { holders, first: None, branch: 0 });
-        let pushes = if to.is_empty() { Vec::new() } else { vec![Push { route: Route::Direct, to }] };
-        Spread { pushes, announce: Vec::new() }
-    }
-
-    fn announce_only(&mut self, id: Vid, holders: u64, first: Option<u32>, may_have: impl Fn(&Peer) -> bool) -> Spread {
-        self.remember(id, Recent { holders, first, branch: 0 });
-        let lacks = |(peer, link): &(&Peer, &Link)| holders & (1 << link.number) == 0 && may_have(peer);
-        let announce = self.links.iter().filter(lacks).map(|(peer, _)| *peer).collect();
-        Spread { pushes: Vec::new(), announce }
-    }
-
     fn remember(&mut self, id: Vid, recent: Recent) {
         if self.recent.insert(id, recent).is_none() {
             self.recent_order.push_back(id);
@@ -328,6 +339,28 @@ impl Broadcast {
         {
             self.recent.remove(&oldest);
         }
+    }
+
+    /// Takes its place in the tree that the last beat drew: one parent, and no other link to a node that is as near.
+    fn settle(&mut self, now: UnixMillis, signals: &mut Vec<Signal>) {
+        let Some(place) = self.shape.place(now) else { return };
+        for (peer, link) in &mut self.links {
+            let is_parent = place.parent == Some(link.number);
+            // Whoever is farther than this node may be its child, and says so itself if it is not.
+            let is_other = !is_parent && place.near & (1 << link.number) != 0;
+            if is_parent && !link.is_eager {
+                signals.push(Signal::Graft { to: *peer, ids: Vec::new() });
+                link.is_eager = true;
+            } else if is_other && link.is_eager {
+                signals.push(Signal::Prune { to: *peer });
+                link.is_eager = false;
+            }
+        }
+    }
+
+    /// Beats are for networks in which not everybody is linked to everybody.
+    fn has_beats(&self) -> bool {
+        self.nodes > FULL_MESH_MAX
     }
 
     fn set_eager(&mut self, peer: &Peer, is_eager: bool) {
@@ -342,21 +375,5 @@ impl Broadcast {
         let Some(chosen) = lazy.get(self.random.below(lazy.len())).copied() else { return };
         self.set_eager(&chosen, true);
         self.repairs.push(chosen);
-    }
-
-    /// Steps for which a version is flooded: as many as reach [`FLOOD_PART`] of the network at most.
-    fn flood_levels(&self) -> u32 {
-        let (mut levels, mut reached, mut next) = (0, 0, self.links.len());
-        while levels < FLOOD_LEVELS_MAX && next > 0 && reached + next <= self.nodes / FLOOD_PART {
-            reached += next;
-            next *= self.links.len().saturating_sub(1);
-            levels += 1;
-        }
-        levels
-    }
-
-    /// A number that is not 0.
-    fn fresh_branch(&mut self) -> u32 {
-        (self.random.next() as u32).max(1)
     }
 }

@@ -11,7 +11,7 @@ use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::overlay::{
-    Action, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Route, Source, Spread,
+    Action, Beat, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Route, Signal, Source, Spread,
 };
 
 use super::tally::{Summary, Tally};
@@ -38,6 +38,8 @@ const KEEPALIVE_BYTES: f64 = 39.0;
 const IDS_BYTES: u64 = 6;
 /// Key and vid of an announced version.
 const ANNOUNCED_BYTES: u64 = 32;
+/// Protobuf of a beat: key, number, hops.
+const BEAT_BYTES: u64 = 45;
 /// Protobuf of the greeting, and of the comparison of two sets that differ by little.
 const GREETING_BYTES: u64 = 120;
 /// The wall clock at the beginning, so that nothing relies on zero.
@@ -51,6 +53,7 @@ enum Frame {
     },
     Announce(Vec<u32>),
     Prune,
+    Beat(Beat),
     Graft(Vec<u32>),
     Neighbours(Vec<PublicKey>),
     /// What the sender holds, for the comparison of sets on a new link; true when an answer is wanted.
@@ -125,7 +128,7 @@ pub(crate) struct Outcome {
     pub(crate) stable: Summary,
     /// From the instant of the crash on, among the survivors.
     pub(crate) crash: Summary,
-    /// A minute later, among the survivors.
+    /// Three minutes later, among the survivors.
     pub(crate) after: Summary,
     /// Links per node before the crash, mean.
     pub(crate) links: f64,
@@ -164,7 +167,7 @@ impl Model {
             .map(|at| {
                 let mut neighbours = Neighbours::new(keys[at], random.next());
                 neighbours.set_candidates(Arc::clone(&candidates));
-                let mut broadcast = Broadcast::new(random.next());
+                let mut broadcast = Broadcast::new(keys[at], random.next());
                 broadcast.set_network_nodes(neighbours.network_nodes());
                 let starts_at = random.below(START_US) as u64;
                 agenda.plan(starts_at, Event::Tick(at as u32));
@@ -239,8 +242,11 @@ impl Model {
         match event {
             Event::Tick(node) => {
                 if self.nodes[node as usize].is_up {
-                    self.act(node);
-                    self.graft(node);
+                    // The neighbours are asked once a second, and after each change.
+                    if self.agenda.now_us / TICK_US % 4 == 0 {
+                        self.act(node);
+                    }
+                    self.keep_tree(node);
                     self.agenda.plan(self.agenda.now_us + TICK_US, Event::Tick(node));
                 }
             }
@@ -341,7 +347,7 @@ impl Model {
         this.neighbours.disconnected(now, &key, how);
         this.broadcast.link_down(&key);
         self.act(node);
-        self.graft(node);
+        self.keep_tree(node);
     }
 
     /// Performs what the neighbours want.
@@ -375,14 +381,32 @@ impl Model {
         }
     }
 
-    fn graft(&mut self, node: u32) {
+    /// Sends what keeps the tree.
+    fn keep_tree(&mut self, node: u32) {
         let now = self.now_ms();
-        for graft in self.nodes[node as usize].broadcast.tick(now) {
-            let to = self.numbers[&graft.peer];
-            let messages = graft.ids.iter().map(|id| self.messages_by_vid[id]).collect();
-            if let Some(link) = self.nodes[node as usize].links.get(&to).copied() {
-                self.send(node, to, link, Frame::Graft(messages));
+        for signal in self.nodes[node as usize].broadcast.tick(now) {
+            self.signal(node, signal);
+        }
+    }
+
+    fn signal(&mut self, node: u32, signal: Signal) {
+        let (to, frame) = match signal {
+            Signal::Graft { to, ids } => {
+                (to, Frame::Graft(ids.iter().map(|id| self.messages_by_vid[id]).collect()))
             }
+            Signal::Prune { to } => (to, Frame::Prune),
+            Signal::Beat { to, beat } => {
+                to.iter().for_each(|peer| self.send_to(node, peer, Frame::Beat(beat)));
+                return;
+            }
+        };
+        self.send_to(node, &to, frame);
+    }
+
+    fn send_to(&mut self, node: u32, peer: &PublicKey, frame: Frame) {
+        let to = self.numbers[peer];
+        if let Some(link) = self.nodes[node as usize].links.get(&to).copied() {
+            self.send(node, to, link, frame);
         }
     }
 
@@ -397,13 +421,9 @@ impl Model {
 
     fn spread(&mut self, node: u32, message: u32, spread: Spread) {
         let hops = self.tally.hops_to(message as usize, node as usize) + 1;
-        for push in spread.pushes {
-            for peer in push.to {
-                let to = self.numbers[&peer];
-                let link = self.nodes[node as usize].links[&to];
-                let frame = Frame::Versions { messages: vec![message], hops, route: Some(push.route) };
-                self.send(node, to, link, frame);
-            }
+        for peer in spread.push {
+            let frame = Frame::Versions { messages: vec![message], hops, route: Some(spread.route) };
+            self.send_to(node, &peer, frame);
         }
         let this = &mut self.nodes[node as usize];
         if !spread.announce.is_empty() && this.announcements.is_empty() {
@@ -461,6 +481,11 @@ impl Model {
                 }
             }
             Frame::Prune => self.nodes[to as usize].broadcast.pruned(&key),
+            Frame::Beat(beat) => {
+                if let Some((others, beat)) = self.nodes[to as usize].broadcast.beat(now, &key, beat, true) {
+                    self.signal(to, Signal::Beat { to: others, beat });
+                }
+            }
             Frame::Graft(messages) => {
                 self.nodes[to as usize].broadcast.grafted(&key);
                 self.answer(to, from, link, &messages);
@@ -511,6 +536,7 @@ impl Model {
             Frame::Graft(messages) => Some(ids(messages.len(), 16)),
             Frame::Neighbours(peers) => Some(ids(peers.len(), 32)),
             Frame::Prune => Some(IDS_BYTES),
+            Frame::Beat(_) => Some(BEAT_BYTES),
             Frame::Held(..) => Some(GREETING_BYTES),
             Frame::Ping | Frame::Pong => Some(PING_BYTES),
         };

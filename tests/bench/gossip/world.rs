@@ -41,13 +41,13 @@ impl Plan {
 }
 
 /// When the parts of a run begin, microseconds.
-pub(super) const LINKING_US: u64 = 60_000_000;
+pub(super) const LINKING_US: u64 = 100_000_000;
 /// Between two publishes, microseconds.
 pub(super) const PUBLISH_INTERVAL_US: u64 = 700_000;
 /// Rest before and after the measured parts, microseconds.
 pub(super) const REST_US: u64 = 20_000_000;
 /// Rest after the publishes that follow the crash, microseconds: what is not everywhere by then counts as lost.
-pub(super) const HEALING_US: u64 = 60_000_000;
+pub(super) const HEALING_US: u64 = 180_000_000;
 
 /// The parts of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

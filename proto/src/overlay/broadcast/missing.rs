@@ -14,7 +14,7 @@ pub(super) const MISSING_IDS_MAX: usize = 8_192;
 /// Of these, first announced by one link: eight liars are needed to fill the table.
 pub(super) const MISSING_IDS_PER_LINK_MAX: usize = MISSING_IDS_MAX / 8;
 /// A graft without an answer for so long goes to another announcer, milliseconds.
-const ANSWER_WAIT_MS: u64 = 2_000;
+const ANSWER_WAIT_MS: u64 = 1_000;
 /// Announcers that are asked for one version.
 const TRIES_MAX: u32 = 4;
 /// Versions that are asked for and have not come; more are asked for as they come. Bounds what a burst that is merely slow
@@ -34,6 +34,7 @@ struct Waiting {
     /// The first of them; it counts against that link's limit.
     first: u32,
     since: UnixMillis,
+    wait_ms: u64,
     /// When and whom it was asked for last.
     asked: Option<(UnixMillis, u32)>,
     tries: u32,
@@ -51,7 +52,8 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, id: Vid) {
+    /// `wait_ms` is how long to wait for it before asking.
+    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, id: Vid, wait_ms: u64) {
         if let Some(waiting) = self.waiting.get_mut(&id) {
             if waiting.all & (1 << link) == 0 {
                 waiting.announcers |= 1 << link;
@@ -65,7 +67,7 @@ impl Missing {
         }
         *of_link += 1;
         let bit = 1 << link;
-        let waiting = Waiting { announcers: bit, all: bit, first: link, since: now, asked: None, tries: 0 };
+        let waiting = Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, tries: 0 };
         self.waiting.insert(id, waiting);
     }
 
@@ -101,12 +103,12 @@ impl Missing {
     /// What to ask for now, by link.
     pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<Vid>> {
         let is_burst = self.waiting.len() >= BURST_IDS_MIN && elapsed(self.progress_at, now) < GRAFT_AFTER_MS;
-        let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { GRAFT_AFTER_MS };
         let is_open = |waiting: &Waiting| waiting.asked.is_some_and(|(at, _)| elapsed(at, now) < ANSWER_WAIT_MS);
         let mut open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
         let mut due: BTreeMap<u32, Vec<Vid>> = BTreeMap::new();
         let mut hopeless = Vec::new();
         for (id, waiting) in &mut self.waiting {
+            let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { waiting.wait_ms };
             if is_open(waiting) || elapsed(waiting.since, now) < wait_ms {
                 continue;
             }
