@@ -1,6 +1,6 @@
 //! Broadcast: over which links a version is pushed, over which it is only announced.
 //!
-//! In: links, versions that were accepted, came again or were announced, time. Out: [`Spread`]s, prunes and [`Graft`]s.
+//! In: links, versions that were accepted, came again or were announced, time. Out: [`Spread`]s, prunes and [`Signal`]s.
 //! Always: a version that was accepted is pushed or announced over every allowed link whose peer is not known to hold
 //! it; a link over which a second copy came becomes lazy, but never the one that brought the first.
 //! Spec: `spec/11-dissemination.md`, section 3. Tested: `broadcast/tests.rs`.
