@@ -225,7 +225,9 @@ pub(crate) fn frame(case: &Value) {
         } }),
         Content::Prune(_) => json!({ "prune": {} }),
         Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),
-        Content::Beat(beat) => json!({ "beat": { "root": hex(&beat.root), "sequence": beat.sequence, "hops": beat.hops } }),
+        Content::Beat(beat) => {
+            json!({ "beat": { "root": hex(&beat.root), "sequence": beat.sequence, "hops": beat.hops } })
+        }
     };
     assert_eq!(found, case["says"]);
     assert_eq!(hex(write_frame(content)), text(case, "frame"));

@@ -24,8 +24,8 @@ use crate::id::Vid;
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::time::UnixMillis;
-pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
 use beat::Shape;
+pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
 use missing::Missing;
 
 /// Versions whose spread is remembered, so that a second copy can be judged: about 400 KB.
@@ -191,13 +191,7 @@ impl Broadcast {
     }
 
     /// A version was accepted. `may_have` tells which peers it may go to at all.
-    pub fn accepted(
-        &mut self,
-        now: UnixMillis,
-        source: Source,
-        id: Vid,
-        may_have: impl Fn(&Peer) -> bool,
-    ) -> Spread {
+    pub fn accepted(&mut self, now: UnixMillis, source: Source, id: Vid, may_have: impl Fn(&Peer) -> bool) -> Spread {
         let (announcers, was_asked) = self.missing.remove(now, &id);
         let from = match &source {
             Source::Published { .. } => None,

@@ -224,7 +224,10 @@ impl Network {
     }
 
     fn all_hold(&self, messages: std::ops::Range<u32>) -> bool {
-        self.nodes.iter().filter(|node| node.is_up).all(|node| messages.clone().all(|message| node.held.contains(&message)))
+        self.nodes
+            .iter()
+            .filter(|node| node.is_up)
+            .all(|node| messages.clone().all(|message| node.held.contains(&message)))
     }
 }
 

@@ -220,7 +220,12 @@ fn a_new_link_inherits_nothing_from_one_that_is_gone() {
     broadcast.link_down(&peer(3));
     broadcast.link_up(peer(4));
     assert!(!broadcast.is_known_to(&peer(4), &id(1)));
-    assert!(broadcast.tick(NOW + 10_000).iter().all(|signal| !matches!(signal, Signal::Graft { ids, .. } if !ids.is_empty())));
+    assert!(
+        broadcast
+            .tick(NOW + 10_000)
+            .iter()
+            .all(|signal| !matches!(signal, Signal::Graft { ids, .. } if !ids.is_empty()))
+    );
 }
 
 #[test]
@@ -295,7 +300,8 @@ fn who_hears_no_beat_beats_itself_and_stops_when_a_better_one_does() {
     };
     assert!(beats(&mut broadcast, NOW, 300) >= 4);
     let now = NOW + 300_000;
-    let better = (1..50).find(|root| broadcast.beat(now, &peer(1), beat(*root, now / BEAT_INTERVAL_MS, 3), true).is_some());
+    let better =
+        (1..50).find(|root| broadcast.beat(now, &peer(1), beat(*root, now / BEAT_INTERVAL_MS, 3), true).is_some());
     assert!(better.is_some(), "one of 49 ranks before node 0");
     assert_eq!(beats(&mut broadcast, now, 60), 0);
     assert!(beats(&mut broadcast, now + 60_000, 300) > 0, "the better one has fallen silent");
