@@ -29,3 +29,34 @@ fn one_seed_is_one_history() {
     assert_eq!(hash(7), hash(7));
     assert_ne!(hash(7), hash(8));
 }
+
+/// What a file of `tests/regressions` says on the line that begins so.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+#[test]
+fn histories_that_failed_once_hold() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable entry").path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let number = |name| field(&text, name).and_then(|value| value.parse::<u64>().ok());
+        let (Some(seed), Some(nodes)) = (number("seed:"), number("nodes:")) else {
+            panic!("{} names no seed and nodes", path.display());
+        };
+        let mut options = Options::drawn(seed, nodes as usize);
+        if let Some(hours) = field(&text, "hours:") {
+            options.active_ms = (hours.parse::<f64>().expect("a number of hours") * 3_600_000.0) as u64;
+        }
+        if let Err(failure) = run(options) {
+            panic!("{}: {failure}", path.display());
+        }
+        replayed += 1;
+    }
+    assert!(replayed > 0, "there are histories to replay");
+}
