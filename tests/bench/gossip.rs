@@ -1,9 +1,9 @@
 //! Case `gossip`: over how many hops, in how many copies and with how many bytes does a version reach everybody?
 //!
-//! 1. A model of 10 to 10,000 nodes that run the product's overlay, beside one of the same nodes that run the protocol of
+//! 1. A hundred real nodes in this process, on loopback.
+//! 2. A model of 10 to 10,000 nodes that run the product's overlay, beside one of the same nodes that run the protocol of
 //!    `iroh-gossip`: same delays, same publishes, same crash of 30 % of the nodes at once.
-//! 2. What a node sends in a day without publishes, among 30 and among 1,000, in the model.
-//! 3. A hundred real nodes in this process, on loopback.
+//! 3. What a node sends in a day without publishes, among 30 and among 1,000, in the model.
 //!
 //! `--count` replaces the number of measured publishes.
 
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::Failure;
-use crate::figure::Figure;
+use crate::figure::{self, Figure};
 use iroh::IrohModel;
 use model::{Model, Outcome};
 use plot::Panel;
@@ -48,7 +48,10 @@ const SEED: u64 = 20_260_101;
 
 /// Runs the case. `count` replaces the number of publishes.
 pub(crate) fn run(count: Option<usize>, plot: Option<&Path>) -> Result<Vec<Figure>, Failure> {
-    let mut figures = Vec::new();
+    let publishes = count.unwrap_or(REAL_PUBLISHES);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut figures = runtime.block_on(fleet::run(REAL_NODES, publishes))?;
+    eprint!("{}", figure::table(&figures));
     let mut runs = Vec::new();
     for nodes in NODES {
         let plan = Plan { nodes, seed: SEED, warm_up: WARM_UP, publishes: count.unwrap_or(PUBLISHES) };
@@ -57,7 +60,9 @@ pub(crate) fn run(count: Option<usize>, plot: Option<&Path>) -> Result<Vec<Figur
         let ours_seconds = start.elapsed().as_secs_f64();
         let theirs = IrohModel::new(plan).run();
         eprintln!("{nodes} nodes: {ours_seconds:.1} s, {PEER}: {:.1} s", start.elapsed().as_secs_f64() - ours_seconds);
-        figures.extend(compare(nodes, &ours, &theirs));
+        let compared = compare(nodes, &ours, &theirs);
+        eprint!("{}", figure::table(&compared));
+        figures.extend(compared);
         runs.push((nodes, ours, theirs));
     }
     for nodes in IDLE_NODES {
@@ -68,9 +73,6 @@ pub(crate) fn run(count: Option<usize>, plot: Option<&Path>) -> Result<Vec<Figur
         figures.push(figure("frames sent by a node", idle.frames));
         figures.push(figure("keepalive of HTTP/2 sent by a node", idle.keepalive));
     }
-    let publishes = count.unwrap_or(REAL_PUBLISHES);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    figures.extend(runtime.block_on(fleet::run(REAL_NODES, publishes))?);
     if let Some(path) = plot {
         plot::write(path, "A version spreads: 10 to 10,000 nodes in a model", &panels(&runs))?;
     }

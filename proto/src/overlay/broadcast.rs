@@ -174,7 +174,8 @@ impl Broadcast {
         true
     }
 
-    /// The link is down. When it was the last one in the tree, a lazy one takes its place; [`Broadcast::tick`] tells its peer.
+    /// The link is down. When it led to the parent, or was the last one in the tree, another takes its place;
+    /// [`Broadcast::tick`] tells its peer.
     pub fn link_down(&mut self, peer: &Peer) {
         let Some(link) = self.links.remove(peer) else { return };
         self.repairs.retain(|repaired| repaired != peer);
@@ -184,9 +185,12 @@ impl Broadcast {
             recent.first = recent.first.filter(|first| *first != link.number);
         }
         self.missing.forget_link(link.number);
-        self.shape.forget_link(link.number);
-        if link.is_eager && self.eager().next().is_none() {
-            self.repair();
+        let parent = self.shape.forget_link(link.number);
+        let parent = self.links.iter().find(|(_, link)| Some(link.number) == parent).map(|(peer, _)| *peer);
+        match parent {
+            Some(parent) => self.make_eager(parent),
+            None if link.is_eager && self.eager().next().is_none() => self.repair(),
+            None => {}
         }
     }
 
@@ -366,8 +370,14 @@ impl Broadcast {
     /// Makes a random lazy link eager.
     fn repair(&mut self) {
         let lazy: Vec<Peer> = self.links.iter().filter(|(_, link)| !link.is_eager).map(|(peer, _)| *peer).collect();
-        let Some(chosen) = lazy.get(self.random.below(lazy.len())).copied() else { return };
-        self.set_eager(&chosen, true);
-        self.repairs.push(chosen);
+        if let Some(chosen) = lazy.get(self.random.below(lazy.len())).copied() {
+            self.make_eager(chosen);
+        }
+    }
+
+    /// Makes a link eager and has its peer told.
+    fn make_eager(&mut self, peer: Peer) {
+        self.set_eager(&peer, true);
+        self.repairs.push(peer);
     }
 }

@@ -6,6 +6,7 @@
 //! Spec: `spec/11-dissemination.md`, section 2. Tested: `neighbours/tests.rs`.
 
 mod history;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -352,69 +353,6 @@ impl Neighbours {
         }
     }
 
-    /// Gives up inbound links beyond the limits: each time the newest of the organisation that has most.
-    fn make_room(&mut self, actions: &mut Vec<Action>) {
-        let dropped: BTreeSet<Peer> = drops(actions);
-        let org_limit = self.links_per_org();
-        // By organisation: all links, and the inbound ones as (number, peer), oldest first.
-        type OrgLinks = (usize, Vec<(u64, Peer)>);
-        let mut orgs: BTreeMap<Option<OrgId>, OrgLinks> = BTreeMap::new();
-        let mut inbound = 0;
-        for (peer, link) in self.links.iter().filter(|(peer, _)| !dropped.contains(peer)) {
-            let (links, own_inbound) = orgs.entry(link.org).or_default();
-            *links += 1;
-            if !link.outbound {
-                inbound += 1;
-                own_inbound.push((link.number, *peer));
-            }
-        }
-        let mut crowded = Vec::new();
-        for (org, (links, own_inbound)) in &mut orgs {
-            own_inbound.sort_unstable();
-            // Nodes that no card lists yet may be anybody's: they only share the room.
-            while org.is_some() && *links > org_limit {
-                let Some((_, peer)) = own_inbound.pop() else { break };
-                crowded.push(peer);
-                (*links, inbound) = (*links - 1, inbound - 1);
-            }
-        }
-        while inbound > INBOUND_LINKS_MAX {
-            let fullest = orgs.values_mut().max_by_key(|(_, own)| (own.len(), own.last().map(|(number, _)| *number)));
-            let Some((_, peer)) = fullest.and_then(|(_, own)| own.pop()) else { break };
-            crowded.push(peer);
-            inbound -= 1;
-        }
-        for peer in crowded {
-            let instead = self.some_links(&peer);
-            actions.push(Action::Drop { peer, why: DropReason::Crowded, instead });
-        }
-    }
-
-    /// Gives up one outbound link at random, but not the newest, when there are more than wanted.
-    fn give_up_surplus(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
-        if self.outbound() <= OUTBOUND_LINKS_WANTED {
-            return;
-        }
-        let dropped: BTreeSet<Peer> = drops(actions);
-        let mut outbound: Vec<(u64, Peer)> = self
-            .links
-            .iter()
-            .filter(|(peer, link)| link.outbound && !self.introduced.contains(*peer) && !dropped.contains(*peer))
-            .map(|(peer, link)| (link.number, *peer))
-            .collect();
-        let is_pausing = self.surplus_at > now && self.surplus_at - now <= SURPLUS_INTERVAL_MS;
-        if outbound.len() <= OUTBOUND_LINKS_WANTED || is_pausing {
-            return;
-        }
-        outbound.sort_unstable();
-        outbound.pop();
-        let (_, peer) = outbound[self.random.below(outbound.len())];
-        let instead = self.some_links(&peer);
-        actions.push(Action::Drop { peer, why: DropReason::Surplus, instead });
-        self.is_swapping = false;
-        self.surplus_at = now + SURPLUS_INTERVAL_MS;
-    }
-
     fn dial(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
         let mut wanted: Vec<Peer> = self.introduced.iter().filter(|peer| self.may_dial(now, peer)).copied().collect();
         if self.is_mesh {
@@ -514,13 +452,4 @@ impl Neighbours {
         }
         peers
     }
-}
-
-/// Peers whose links are given up already.
-fn drops(actions: &[Action]) -> BTreeSet<Peer> {
-    let dropped = |action: &Action| match action {
-        Action::Drop { peer, .. } => Some(*peer),
-        _ => None,
-    };
-    actions.iter().filter_map(dropped).collect()
 }

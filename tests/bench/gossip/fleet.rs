@@ -105,10 +105,12 @@ async fn start(folder: &Path, number: usize) -> Result<Member, Failure> {
 
 /// Gives every node the charter and all cards.
 async fn found(members: &mut [Member]) -> Result<NetworkId, Failure> {
+    let mut founders: Vec<Vec<u8>> = members.iter().map(|member| member.identity.org().0.to_vec()).collect();
+    founders.sort_unstable();
     let charter = v1::Charter {
         name: "Measured network".to_owned(),
         purpose: "Finding out how versions spread.".to_owned(),
-        founders: members.iter().map(|member| member.identity.org().0.to_vec()).collect(),
+        founders,
         vouches_needed: 1,
         objections_needed: 2,
         lease_days_default: 180,

@@ -4,6 +4,8 @@
 //! that break some time after a crash, and what a new link brings both sides by comparing sets. Not modelled: bandwidth,
 //! processing time, and the comparison of sets every few minutes, so that nothing is healed but by the overlay itself.
 
+mod frame;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,14 +13,15 @@ use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::overlay::{
-    Action, Beat, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Route, Signal, Source,
-    Spread,
+    Action, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Signal, Source, Spread,
 };
+
+use frame::Frame;
 
 use super::tally::{Summary, Tally};
 use super::world::{
-    Agenda, CRASH_NOTICED_US, Cast, DIAL_TIMEOUT_US, FRAME_OVERHEAD_BYTES, PAYLOAD_BYTES, PUBLISH_INTERVAL_US, Part,
-    Plan, Random, TRIPS_TO_CONNECT, latency_us,
+    Agenda, CRASH_NOTICED_US, Cast, DIAL_TIMEOUT_US, FRAME_OVERHEAD_BYTES, PUBLISH_INTERVAL_US, Part, Plan, Random,
+    TRIPS_TO_CONNECT, latency_us,
 };
 
 /// Announcements wait so long for others, microseconds.
@@ -29,39 +32,14 @@ const TICK_US: u64 = 250_000;
 const START_US: usize = 5_000_000;
 /// Between two pings on a link, microseconds (`spec/06-link.md`, section 5).
 const PING_US: u64 = 30_000_000;
-/// Protobuf of a ping or pong.
-const PING_BYTES: u64 = 16;
 /// Between two keepalives of HTTP/2 on a link, seconds (`spec/06-link.md`, section 1.5).
 const KEEPALIVE_SECONDS: f64 = 5.0;
 /// A PING frame of HTTP/2, or its answer, in a TLS record.
 const KEEPALIVE_BYTES: f64 = 39.0;
-/// Protobuf of a frame with ids, without them.
-const IDS_BYTES: u64 = 6;
-/// Key and vid of an announced version.
-const ANNOUNCED_BYTES: u64 = 32;
-/// Protobuf of a beat: key, number, hops.
-const BEAT_BYTES: u64 = 45;
 /// Protobuf of the greeting, and of the comparison of two sets that differ by little.
 const GREETING_BYTES: u64 = 120;
 /// The wall clock at the beginning, so that nothing relies on zero.
 const EPOCH_MS: u64 = 1_800_000_000_000;
-
-enum Frame {
-    Versions {
-        messages: Vec<u32>,
-        hops: u8,
-        route: Option<Route>,
-    },
-    Announce(Vec<u32>),
-    Prune,
-    Beat(Beat),
-    Graft(Vec<u32>),
-    Neighbours(Vec<PublicKey>),
-    /// What the sender holds, for the comparison of sets on a new link; true when an answer is wanted.
-    Held(Box<[bool]>, bool),
-    Ping,
-    Pong,
-}
 
 enum Event {
     Tick(u32),
@@ -244,7 +222,7 @@ impl Model {
             Event::Tick(node) => {
                 if self.nodes[node as usize].is_up {
                     // The neighbours are asked once a second, and after each change.
-                    if self.agenda.now_us / TICK_US % 4 == 0 {
+                    if (self.agenda.now_us / TICK_US).is_multiple_of(4) {
                         self.act(node);
                     }
                     self.keep_tree(node);
@@ -402,13 +380,6 @@ impl Model {
         self.send_to(node, &to, frame);
     }
 
-    fn send_to(&mut self, node: u32, peer: &PublicKey, frame: Frame) {
-        let to = self.numbers[peer];
-        if let Some(link) = self.nodes[node as usize].links.get(&to).copied() {
-            self.send(node, to, link, frame);
-        }
-    }
-
     fn publish(&mut self, message: usize, node: usize) {
         self.tally.published(self.agenda.now_us, message, node);
         let now = self.now_ms();
@@ -445,105 +416,6 @@ impl Model {
                 self.send(node, peer, link, Frame::Announce(messages));
             }
         }
-    }
-
-    fn receive(&mut self, from: u32, to: u32, link: u32, frame: Frame) {
-        let now = self.now_ms();
-        let key = self.keys[from as usize];
-        match frame {
-            Frame::Versions { messages, hops, route } => {
-                for message in messages {
-                    let is_first = self.tally.copy(self.agenda.now_us, message as usize, to as usize, hops);
-                    let broadcast = &mut self.nodes[to as usize].broadcast;
-                    if is_first {
-                        let source = match route {
-                            Some(route) => Source::Pushed { from: key, route },
-                            None => Source::Pulled { from: key },
-                        };
-                        let spread = broadcast.accepted(now, source, self.vids[message as usize], |_| true);
-                        self.spread(to, message, spread);
-                    } else if let Some(route) = route
-                        && broadcast.duplicate(&key, &self.vids[message as usize], route)
-                    {
-                        self.send(to, from, link, Frame::Prune);
-                    }
-                }
-            }
-            Frame::Announce(messages) => {
-                for message in messages {
-                    let broadcast = &mut self.nodes[to as usize].broadcast;
-                    if self.tally.is_at(message as usize, to as usize) {
-                        broadcast.held_by(&key, &self.vids[message as usize]);
-                    } else {
-                        broadcast.announced(now, &key, self.vids[message as usize]);
-                    }
-                }
-            }
-            Frame::Prune => self.nodes[to as usize].broadcast.pruned(&key),
-            Frame::Beat(beat) => {
-                if let Some((others, beat)) = self.nodes[to as usize].broadcast.beat(now, &key, beat, true) {
-                    self.signal(to, Signal::Beat { to: others, beat });
-                }
-            }
-            Frame::Graft(messages) => {
-                self.nodes[to as usize].broadcast.grafted(&key);
-                self.answer(to, from, link, &messages);
-            }
-            Frame::Neighbours(peers) => {
-                self.nodes[to as usize].neighbours.shuffled(now, &key, &peers);
-            }
-            Frame::Held(theirs, wants_answer) => {
-                let held = self.held(to);
-                let lacking: Vec<u32> =
-                    (0..held.len()).filter(|at| held[*at] && !theirs[*at]).map(|at| at as u32).collect();
-                self.answer(to, from, link, &lacking);
-                if wants_answer && held.iter().zip(&theirs).any(|(ours, theirs)| *theirs && !ours) {
-                    self.send(to, from, link, Frame::Held(held, false));
-                }
-            }
-            Frame::Ping => self.send(to, from, link, Frame::Pong),
-            Frame::Pong => {}
-        }
-    }
-
-    /// Sends versions that were asked for.
-    fn answer(&mut self, node: u32, to: u32, link: u32, messages: &[u32]) {
-        for message in messages
-            .iter()
-            .filter(|message| self.tally.is_at(**message as usize, node as usize))
-            .copied()
-            .collect::<Vec<u32>>()
-        {
-            let hops = self.tally.hops_to(message as usize, node as usize) + 1;
-            self.send(node, to, link, Frame::Versions { messages: vec![message], hops, route: None });
-        }
-    }
-
-    fn held(&self, node: u32) -> Box<[bool]> {
-        (0..self.plan.messages()).map(|message| self.tally.is_at(message, node as usize)).collect()
-    }
-
-    fn send(&mut self, from: u32, to: u32, link: u32, frame: Frame) {
-        let ids = |count: usize, bytes: u64| IDS_BYTES + count as u64 * bytes;
-        let control = match &frame {
-            Frame::Versions { messages, .. } => {
-                let bytes = messages.len() as u64 * (PAYLOAD_BYTES as u64 + 4) + IDS_BYTES + 10;
-                self.tally.sent_payload(from as usize, bytes + FRAME_OVERHEAD_BYTES);
-                None
-            }
-            Frame::Announce(messages) => Some(ids(messages.len(), ANNOUNCED_BYTES)),
-            Frame::Graft(messages) => Some(ids(messages.len(), 16)),
-            Frame::Neighbours(peers) => Some(ids(peers.len(), 32)),
-            Frame::Prune => Some(IDS_BYTES),
-            Frame::Beat(_) => Some(BEAT_BYTES),
-            Frame::Held(..) => Some(GREETING_BYTES),
-            Frame::Ping | Frame::Pong => Some(PING_BYTES),
-        };
-        if let Some(bytes) = control {
-            self.tally.sent_control(from as usize, bytes + FRAME_OVERHEAD_BYTES);
-        }
-        let at_us = self.agenda.now_us + latency_us(self.plan.seed, from as usize, to as usize);
-        self.agenda.plan(at_us, Event::Frame { from, to, link, frame });
     }
 
     /// Some nodes fall silent; their peers notice later.

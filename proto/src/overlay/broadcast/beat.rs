@@ -130,11 +130,19 @@ impl Shape {
         Some(Place { parent: self.parent, near: near.fold(0, |near, (link, _)| near | 1 << link) })
     }
 
-    pub(super) fn forget_link(&mut self, link: u32) {
-        self.parent = self.parent.filter(|parent| *parent != link);
-        if let Some(current) = &mut self.current {
-            current.peers.remove(&link);
+    /// The link is gone. Returns the new parent when it led to the old one: the nearest of those that cannot be behind this
+    /// node in the tree.
+    pub(super) fn forget_link(&mut self, link: u32) -> Option<u32> {
+        let was_parent = self.parent == Some(link);
+        self.parent = self.parent.filter(|_| !was_parent);
+        let current = self.current.as_mut()?;
+        current.peers.remove(&link);
+        if !was_parent {
+            return None;
         }
+        let not_behind = current.peers.iter().filter(|(_, (hops, _))| *hops <= current.hops);
+        self.parent = not_behind.min_by_key(|(_, (hops, order))| (*hops, *order)).map(|(link, _)| *link);
+        self.parent
     }
 
     fn is_newer(&self, now: UnixMillis, beat: &Beat) -> bool {

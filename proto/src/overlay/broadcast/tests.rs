@@ -268,6 +268,24 @@ fn after_a_beat_the_nearest_is_the_parent_and_others_as_near_are_lazy() {
 }
 
 #[test]
+fn who_loses_its_parent_takes_the_next_nearest_and_nobody_who_may_be_its_child() {
+    let minute = NOW / BEAT_INTERVAL_MS;
+    let mut broadcast = node(40, 4);
+    broadcast.beat(NOW, &peer(1), beat(9, minute, 3), true);
+    broadcast.beat(NOW, &peer(2), beat(9, minute, 4), true);
+    broadcast.beat(NOW, &peer(3), beat(9, minute, 3), true);
+    broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
+    assert_eq!(settled(&mut broadcast, NOW), peers([1, 4]));
+    broadcast.link_down(&peer(1));
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_001)), [(peer(3), vec![])]);
+    broadcast.link_down(&peer(3));
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_002)), [(peer(2), vec![])]);
+    broadcast.link_down(&peer(2));
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_003)), [], "4 may be behind this node");
+    assert_eq!(eager(&broadcast), [peer(4)]);
+}
+
+#[test]
 fn a_beat_is_passed_on_when_it_is_new_or_came_on_a_shorter_way() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 3);

@@ -249,7 +249,7 @@ fn a_victim_that_all_hostile_nodes_dial_keeps_mostly_honest_outbound_links() {
                 }
             }
             // Hostile neighbours name their like, honest ones name anybody.
-            if u64::is_multiple_of(now, 300_000) {
+            if now.is_multiple_of(300_000) {
                 let linked: Vec<Peer> = victim.links.keys().copied().collect();
                 for from in linked {
                     let share = if is_hostile(&from) { NODES * 3 / 10 } else { NODES };
