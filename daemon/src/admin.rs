@@ -170,7 +170,8 @@ impl crate::rpc::admin_server::Admin for AdminService {
         joining.admit(envelopes.clone()).await.map_err(join_failed)?;
         let (inviter, addresses) = (joining.code.node_key, joining.code.addresses.clone());
         self.found(introduction.charter.clone(), envelopes, Some((inviter, addresses.clone()))).await?;
-        self.dialler.introduce(inviter, addresses);
+        let introduced = self.dialler.introduce(inviter, addresses).await;
+        introduced.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(v1::JoinReply {
             charter: introduction.charter,
             inviter_card: introduction.inviter_card,

@@ -11,12 +11,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fingerpost_proto::id::{OrgId, RecordId};
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::Slot;
 use fingerpost_proto::time::UnixMillis;
 use fingerpost_proto::version::SignedVersion;
 
 use crate::clock;
 use crate::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed};
-use crate::store::{Row, Slot, StoreError, StoreReader};
+use crate::store::{Row, StoreError, StoreReader};
 
 /// Shared by the driver, which writes, and the feed, which reads.
 #[derive(Clone)]

@@ -22,7 +22,9 @@ use crate::admin::{About, AdminService, AdminSocket, AdminSocketError, MESSAGE_B
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::config::Config;
-use crate::driver::{AdmittedKeys, COMMANDS_MAX, Command, Driver, DriverHandle, Parts, RestoreError, TICK_INTERVAL};
+use crate::driver::{
+    AdmittedKeys, COMMANDS_MAX, Command, DIALS_MAX, Driver, DriverHandle, Parts, RestoreError, TICK_INTERVAL,
+};
 use crate::feed::{FeedSettings, router};
 use crate::link::{Dialler, PeerService};
 use crate::rpc::admin_server::AdminServer;
@@ -121,16 +123,25 @@ impl Daemon {
         let driver = DriverHandle::new(sender);
         let reader = store.reader();
         let losses = driver.clone();
-        let catalogue = Catalogue::new(Arc::clone(&reader), move |slot| losses.report_lost(slot.into()));
+        let catalogue = Catalogue::new(Arc::clone(&reader), move |slot| losses.report_lost(slot));
         let admitted = AdmittedKeys::default();
         let (members_changed, members) = watch::channel(0);
         let verifier = Verifier::start(driver.clone()).map_err(|error| StartError::System(error.to_string()))?;
+        let configured: Vec<(PublicKey, String)> = config
+            .peer
+            .dial
+            .iter()
+            .filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone())))
+            .collect();
+        let (dials, dial_requests) = mpsc::channel(DIALS_MAX);
         let parts = Parts {
             store: Box::new(store),
             catalogue: catalogue.clone(),
             verifier,
             admitted: Arc::clone(&admitted),
             own_key: key.public(),
+            dials,
+            introduced: configured.iter().map(|(peer, _)| *peer).collect(),
             members_changed,
             seed: random_number()?,
         };
@@ -170,13 +181,11 @@ impl Daemon {
             }
             None => None,
         };
-        let configured =
-            config.peer.dial.iter().filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone())));
-        let dialler = Dialler::new(driver.clone(), identity, key.public(), configured.collect());
+        let dialler = Dialler::new(driver.clone(), identity, configured);
         let own_key = key.public();
         let inviter = driver.look(move |view| view.inviter_to_dial(&own_key)).await;
         if let Some((peer, addresses)) = inviter.map_err(|error| StartError::System(error.to_string()))? {
-            dialler.introduce(peer, addresses);
+            dialler.introduce(peer, addresses).await.map_err(|error| StartError::System(error.to_string()))?;
         }
         let about = Arc::new(About {
             node_key: *key.public().as_bytes(),
@@ -195,7 +204,7 @@ impl Daemon {
         };
         let socket = AdminSocket::bind(home)?;
         tasks.push(tokio::spawn(serve_admins(socket, admin, stopping.clone())));
-        tasks.push(tokio::spawn(dialler.run(stopping.clone())));
+        tasks.push(tokio::spawn(dialler.run(dial_requests, stopping.clone())));
         tasks.push(tokio::spawn(tick(driver.clone(), stopping)));
         tracing::info!(
             node_key = %key.public(),

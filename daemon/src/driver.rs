@@ -10,11 +10,12 @@ mod cursors;
 mod invites;
 mod links;
 mod performing;
+mod refusals;
 mod restoring;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
@@ -37,8 +38,16 @@ pub(crate) const COMMANDS_MAX: usize = 1_024;
 const INPUTS_PER_COMMIT_MAX: usize = 256;
 /// Changes after which a commit is made at once.
 const OPERATIONS_PER_COMMIT: usize = 2_048;
-/// Between two syncs of relayed versions, checks of free space and ticks of the node.
-pub(crate) const TICK_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two ticks of the node: announcements are sent, and what was announced is asked for.
+pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(250);
+/// Relayed versions are synced, and free space is checked, each so many ticks: once a second.
+const TICKS_PER_SYNC: u64 = 4;
+/// A node without a network tries its operator's peers each so many ticks, so that people see what they say.
+const TICKS_PER_KNOCK: u64 = 40;
+/// Nodes to be linked to whatever the cards say; more than any operator names.
+const INTRODUCED_MAX: usize = 64;
+/// Dials that wait for the dialler; the overlay asks for four at once.
+pub(crate) const DIALS_MAX: usize = 16;
 
 /// Keys that may connect, kept for the listener: nodes of members, and invites that were registered here.
 pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, crate::transport::Admitted>>>;
@@ -57,9 +66,15 @@ pub(crate) struct Driver {
     replies: HashMap<u64, (usize, oneshot::Sender<Vec<Outcome>>)>,
     next_ticket: u64,
     own_key: PublicKey,
+    /// Whom to dial, for the dialler.
+    dials: mpsc::Sender<Peer>,
+    /// To be linked to, whatever members' cards say.
+    introduced: BTreeSet<Peer>,
+    ticks: u64,
     members_changed: tokio::sync::watch::Sender<u64>,
     /// Why the store takes no writes now.
     read_only: Option<String>,
+    refusals: refusals::Refusals,
     seed: u64,
 }
 
@@ -70,6 +85,8 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) own_key: PublicKey,
+    pub(crate) dials: mpsc::Sender<Peer>,
+    pub(crate) introduced: BTreeSet<Peer>,
     pub(crate) members_changed: tokio::sync::watch::Sender<u64>,
     pub(crate) seed: u64,
 }
@@ -77,7 +94,7 @@ pub(crate) struct Parts {
 impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
-        let Parts { store, catalogue, verifier, admitted, own_key, members_changed, seed } = parts;
+        let Parts { store, catalogue, verifier, admitted, own_key, dials, introduced, members_changed, seed } = parts;
         let mut driver = Driver {
             node: None,
             reader: store.reader(),
@@ -90,8 +107,12 @@ impl Driver {
             replies: HashMap::new(),
             next_ticket: 0,
             own_key,
+            dials,
+            introduced,
+            ticks: 0,
             members_changed,
             read_only: None,
+            refusals: refusals::Refusals::default(),
             seed,
         };
         driver.restore()?;
@@ -171,6 +192,13 @@ impl Driver {
                     invites: &self.invites,
                 });
             }
+            Command::DialFailed { peer, why } => self.handle(Input::DialFailed { peer, why }, outputs),
+            Command::Introduce { peer } => {
+                if self.introduced.len() < INTRODUCED_MAX {
+                    self.introduced.insert(peer);
+                }
+                self.handle(Input::Introduced { peer }, outputs);
+            }
             Command::Lost { slot } => self.handle(Input::Lost { slot }, outputs),
             Command::Tick => self.tick(outputs),
             Command::Compact { reply } => {
@@ -198,21 +226,33 @@ impl Driver {
     }
 
     fn tick(&mut self, outputs: &mut Vec<Output>) {
+        self.refusals.log_when_due(Instant::now());
         if self.invites.expire(clock::now_ms()) {
             self.refresh_members();
         }
-        // A store that has stopped says so each time; the node was rebuilt from it when it first did.
-        if let Err(error) = self.store.sync()
-            && self.read_only.is_none()
-        {
-            self.fail(&error, outputs);
+        if self.node.is_none() && self.ticks.is_multiple_of(TICKS_PER_KNOCK) {
+            // Before this node is in a network, nothing but the operator's word says whom to dial.
+            for peer in &self.introduced {
+                let _ = self.dials.try_send(*peer);
+            }
         }
-        self.check_space();
+        let is_second = self.ticks.is_multiple_of(TICKS_PER_SYNC);
+        self.ticks += 1;
+        if is_second {
+            // A store that has stopped says so each time; the node was rebuilt from it when it first did.
+            if let Err(error) = self.store.sync()
+                && self.read_only.is_none()
+            {
+                self.fail(&error, outputs);
+            }
+            self.check_space();
+        }
         self.handle(Input::Tick, outputs);
     }
 
     fn stop(mut self, done: oneshot::Sender<()>) {
         self.links.close_all("this node is shutting down");
+        self.refusals.log();
         if let Err(error) = self.store.sync() {
             tracing::error!(%error, "the last seconds of relayed versions are not on stable storage");
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
+use fingerpost_proto::set::Slot;
 
 #[cfg(test)]
 mod conformance;
@@ -40,15 +41,6 @@ pub const META_NAME_BYTES_MAX: usize = 128;
 pub const META_VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Most arrivals that one call of [`StoreReader::arrivals`] returns.
 pub const ARRIVALS_PER_CALL_MAX: usize = 10_000;
-
-/// The place of one record: at most one version is kept in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    /// Which set the record belongs to.
-    pub audience: Audience,
-    /// Its key in that set: hash prefixes of organisation and record.
-    pub key: [u8; 16],
-}
 
 /// One stored version. `vid` is the hash of `envelope`: this was checked when the row was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +155,7 @@ impl Usage {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The bytes kept for this slot are not those that were stored. Never served; fetch the version again and `Put` it.
-    #[error("the stored version in slot {} ({}) is damaged; it is fetched again from other nodes", Hex(&slot.key), slot.audience)]
+    #[error("the stored version in slot {:?} ({}) is damaged; it is fetched again from other nodes", slot.key, slot.audience)]
     Damaged {
         /// Where.
         slot: Slot,
@@ -187,7 +179,7 @@ pub enum StoreError {
         max_bytes: usize,
     },
     /// Refused before anything was written.
-    #[error("the envelope for slot {} hashes to {found}, not to {wanted}; it was changed on its way here", Hex(&slot.key))]
+    #[error("the envelope for slot {:?} hashes to {found}, not to {wanted}; it was changed on its way here", slot.key)]
     WrongVid {
         /// Where it should have gone.
         slot: Slot,
@@ -363,13 +355,4 @@ fn operation_bytes(operation: &Operation) -> usize {
 
 fn within(what: &'static str, got: usize, max: usize) -> Result<(), StoreError> {
     if got > max { Err(StoreError::BatchTooLarge { what, got, max }) } else { Ok(()) }
-}
-
-/// Bytes as lower-case hexadecimal.
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

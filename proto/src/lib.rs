@@ -12,6 +12,7 @@
 //! | [`network`] | cards, charter, statements, invites, who is a member | `spec/05-network.md` |
 //! | [`set`], [`sync`] | the set of records, its fingerprint, reconciliation | `spec/07-sync.md` |
 //! | [`compression`] | the zstd frames in which versions travel | `spec/dictionary/README.md` |
+//! | [`overlay`] | whom a node is linked to, where a new version is pushed and where announced | `spec/11-dissemination.md` |
 //! | [`node`] | the state machine that composes the above | `spec/06-link.md` |
 //! | [`limits`] | every limit, with its reason | `spec/08-limits.md` |
 
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod network;
 pub mod node;
 pub mod order;
+pub mod overlay;
 pub mod record;
 pub mod set;
 pub mod sync;

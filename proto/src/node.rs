@@ -17,6 +17,7 @@ mod pulling;
 mod quarantine;
 mod reconciling;
 mod reject;
+mod spreading;
 mod tick;
 mod trust;
 
@@ -26,7 +27,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 
 pub use arrivals::LogPlace;
-pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_frame};
+pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_compressed, write_frame};
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;
@@ -38,6 +39,7 @@ use crate::network::charter::Charter;
 use crate::network::members::{Standing, Standings};
 use crate::network::statement::Statement;
 use crate::order::Precedence;
+use crate::overlay::{Broadcast, Ended, Neighbours};
 use crate::set::{Entry, Index, SetKey, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::SignedVersion;
@@ -47,6 +49,7 @@ use intake::PendingSource;
 use link::Link;
 use pulling::Turn;
 use quarantine::Quarantine;
+use spreading::News;
 use trust::Trust;
 
 /// Versions published here whose spread is followed.
@@ -62,6 +65,9 @@ pub struct Node {
     cursors: Cursors,
     /// Who is being asked for what is missing, by audience number.
     turns: [Option<Turn>; 2],
+    neighbours: Neighbours,
+    broadcast: Broadcast,
+    news: News,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     quarantine: Quarantine,
@@ -81,6 +87,7 @@ pub struct Node {
     spread_places: BTreeMap<(Audience, u64), Vid>,
     random: u64,
     compare_next_at: UnixMillis,
+    progress_noted_at: UnixMillis,
     read_only: Option<String>,
 }
 
@@ -130,9 +137,9 @@ pub struct LinkState {
 }
 
 impl Node {
-    /// A node with empty sets. `seed` chooses the jitter of its periodic work, the first ticket and the name of its
-    /// arrival logs: it must be another one at each start.
-    pub fn new(charter: Charter, seed: u64) -> Node {
+    /// A node with empty sets, known to others by the key `own`. `seed` chooses the jitter of its periodic work, the first
+    /// ticket, the name of its arrival logs and whom it is linked to: it must be secret and another one at each start.
+    pub fn new(charter: Charter, own: Peer, seed: u64) -> Node {
         let epoch = blake3::hash(&[b"arrival log".as_slice(), &seed.to_be_bytes()].concat());
         let epoch = u64::from_le_bytes(std::array::from_fn(|i| epoch.as_bytes()[i]));
         Node {
@@ -141,6 +148,9 @@ impl Node {
             logs: [ArrivalLog::new(epoch), ArrivalLog::new(epoch)],
             cursors: Cursors::default(),
             turns: [None; 2],
+            neighbours: Neighbours::new(own, epoch ^ seed),
+            broadcast: Broadcast::new(own, !epoch),
+            news: News::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             quarantine: Quarantine::default(),
@@ -155,6 +165,7 @@ impl Node {
             spread_places: BTreeMap::new(),
             random: seed,
             compare_next_at: 0,
+            progress_noted_at: 0,
             read_only: None,
         }
     }
@@ -179,7 +190,8 @@ impl Node {
     /// Ends restoring: evaluates who is a member. Returns what no longer belongs into the sets.
     pub fn restored(&mut self) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.settle(&mut outputs);
+        self.settle(0, &mut outputs);
+        self.choose_candidates();
         outputs
     }
 
@@ -189,8 +201,17 @@ impl Node {
         match input {
             Input::Connected { peer, outbound } => self.on_connected(now, peer, outbound, &mut outputs),
             Input::Disconnected { peer } => {
-                self.links.remove(&peer);
+                self.unlink(now, &peer, Ended::Lost);
+                self.mind_links(now, &mut outputs);
                 self.pull_where_due(now, &mut outputs);
+            }
+            Input::DialFailed { peer, why } => {
+                self.neighbours.dial_failed(now, &peer, why);
+                self.mind_links(now, &mut outputs);
+            }
+            Input::Introduced { peer } => {
+                self.neighbours.introduce(peer);
+                self.mind_links(now, &mut outputs);
             }
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),

@@ -30,12 +30,14 @@ pub(crate) struct Figure {
 pub(crate) enum Target {
     /// At most this.
     AtMost(f64),
+    /// At least this.
+    AtLeast(f64),
 }
 
 impl From<Target> for f64 {
     fn from(target: Target) -> f64 {
         match target {
-            Target::AtMost(value) => value,
+            Target::AtMost(value) | Target::AtLeast(value) => value,
         }
     }
 }
@@ -44,12 +46,14 @@ impl Target {
     fn is_met(self, value: f64) -> bool {
         match self {
             Target::AtMost(most) => value <= most,
+            Target::AtLeast(least) => value >= least,
         }
     }
 
     fn shown(self) -> String {
         match self {
             Target::AtMost(most) => format!("<= {}", number(most)),
+            Target::AtLeast(least) => format!(">= {}", number(least)),
         }
     }
 }
@@ -63,6 +67,11 @@ impl Figure {
     /// The same with a target.
     pub(crate) fn at_most(self, most: f64) -> Figure {
         Figure { target: Some(Target::AtMost(most)), ..self }
+    }
+
+    /// The same with a target.
+    pub(crate) fn at_least(self, least: f64) -> Figure {
+        Figure { target: Some(Target::AtLeast(least)), ..self }
     }
 
     /// The same with what another way of doing the work gave.

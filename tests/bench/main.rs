@@ -1,4 +1,4 @@
-//! `bench CASE [--count N] [--json FILE]`: measures what the project promises, on real processes of this machine.
+//! `bench CASE [--count N] [--json FILE] [--plot FILE]`: measures what the project promises, on real processes of this machine.
 //!
 //! Out: a table for people, and with `--json` an array of `{case, measure, unit, ours, target, peers: {name: value}}`.
 //! Always: every value was measured in this run.
@@ -9,10 +9,15 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 mod figure;
+mod gossip;
+mod idle;
 mod import;
 mod index;
+mod initial;
 mod latency;
+mod population;
 mod publisher;
+mod sync;
 
 use figure::Figure;
 
@@ -28,9 +33,15 @@ struct Arguments {
     /// Publishes or records instead of the case's own number, for a quick look.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
+    /// How often `initial` kills the receiver of a second sync.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    kills: u32,
     /// Also write the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draw the curves here, as SVG (`gossip`).
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -39,8 +50,16 @@ enum Case {
     Latency,
     /// From a spreadsheet to acknowledged records on one node.
     Import,
+    /// What two nodes say to each other to find out what one of them lacks.
+    Sync,
+    /// An empty node gets everything from another one.
+    Initial,
+    /// Many nodes while nothing happens.
+    Idle,
     /// Memory and time of the index of a set.
     Index,
+    /// How versions spread: 10 to 10,000 nodes in a model, 100 real ones.
+    Gossip,
 }
 
 fn main() -> ExitCode {
@@ -59,7 +78,11 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let figures: Vec<Figure> = match arguments.case {
         Case::Latency => latency::run(count)?,
         Case::Import => import::run(count)?,
+        Case::Idle => idle::run(count)?,
+        Case::Sync => sync::run(count)?,
+        Case::Initial => initial::run(count, arguments.kills)?,
         Case::Index => index::run(count)?,
+        Case::Gossip => gossip::run(count, arguments.plot.as_deref())?,
     };
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {

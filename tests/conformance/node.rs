@@ -29,7 +29,7 @@ fn peer(seed: u8) -> Peer {
 
 /// A node to which the welcome and what is known was handed in when it was new.
 fn host(case: &Value) -> Host {
-    let mut host = Host::new(&charter(case), 1);
+    let mut host = Host::new(&charter(case), peer(98), 1);
     let welcome_at = case["welcome_at_ms"].as_u64().unwrap_or(number(case, "now_ms"));
     for outcome in host.publish(welcome_at, envelopes(case, "welcome")) {
         assert_eq!(outcome, Outcome::Published { concurrent: false });
@@ -135,7 +135,7 @@ pub(crate) fn relay(case: &Value) {
 
 pub(crate) fn breach(case: &Value) {
     let now = number(case, "now_ms");
-    let mut node = Node::new(charter(case), 1);
+    let mut node = Node::new(charter(case), self::peer(98), 1);
     let peer = peer(99);
     node.handle(now, Input::Connected { peer, outbound: false });
     if case["greeted"].as_bool().unwrap() {

@@ -16,8 +16,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(charter: &Charter, seed: u64) -> Host {
-        Host { node: Node::new(charter.clone(), seed), store: BTreeMap::new() }
+    pub(crate) fn new(charter: &Charter, own: Peer, seed: u64) -> Host {
+        Host { node: Node::new(charter.clone(), own, seed), store: BTreeMap::new() }
     }
 
     /// Hands in envelopes as an admin and returns what became of each.
@@ -57,7 +57,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(charter: &Charter, keys: [Peer; 2], now: UnixMillis, envelopes: [Vec<Vec<u8>>; 2]) -> Pair {
-        let mut hosts = [Host::new(charter, 1), Host::new(charter, 2)];
+        let mut hosts = [Host::new(charter, keys[0], 1), Host::new(charter, keys[1], 2)];
         for (host, envelopes) in hosts.iter_mut().zip(envelopes) {
             host.publish(now, envelopes);
         }
@@ -105,7 +105,11 @@ impl Pair {
                         versions_frames(want, envelopes, more).into_iter().for_each(|frame| send(frame, &mut queue));
                     }
                     Output::Disconnect { message, .. } => panic!("node {at} ends the link: {message}"),
-                    Output::Published { .. } | Output::Processed { .. } | Output::Close { .. } | Output::Notice(_) => {}
+                    Output::Published { .. }
+                    | Output::Processed { .. }
+                    | Output::Close { .. }
+                    | Output::Dial { .. }
+                    | Output::Notice(_) => {}
                 }
             }
         }
@@ -131,5 +135,6 @@ pub(crate) fn kind_of(frame: &[u8]) -> &'static str {
         Content::Compressed(_) => "compressed",
         Content::Prune(_) => "prune",
         Content::Neighbours(_) => "neighbours",
+        Content::Beat(_) => "beat",
     }
 }

@@ -42,7 +42,8 @@ fn constants(source: &str) -> BTreeMap<String, u64> {
 
 /// Every constant of these files stands in the table with its value, and the table has no others.
 pub(crate) fn limits() {
-    const FILES: [&str; 14] = [
+    const FILES: [&str; 16] = [
+        "src/compression.rs",
         "src/limits.rs",
         "src/node.rs",
         "src/node/arrivals.rs",
@@ -53,6 +54,7 @@ pub(crate) fn limits() {
         "src/node/pulling.rs",
         "src/node/quarantine.rs",
         "src/node/reconciling.rs",
+        "src/node/spreading.rs",
         "src/node/tick.rs",
         "src/node/trust.rs",
         "src/network/members.rs",
@@ -113,7 +115,7 @@ pub(crate) fn fields() {
     for (schema, pages) in [
         ("schema/fingerpost/v1/record.proto", &["02-records.md"][..]),
         ("schema/fingerpost/v1/network.proto", &["05-network.md"]),
-        ("schema/fingerpost/v1/peer.proto", &["05-network.md", "06-link.md", "07-sync.md"]),
+        ("schema/fingerpost/v1/peer.proto", &["05-network.md", "06-link.md", "07-sync.md", "11-dissemination.md"]),
     ] {
         let pages: String = pages.iter().map(|name| page(name)).collect();
         let mut message = String::new();

@@ -173,6 +173,10 @@ pub(crate) fn ranges_error(case: &Value) -> Result<(), String> {
     Err(format!("ranges: {detail}"))
 }
 
+fn route(route: &fingerpost_proto::v1::Route) -> Value {
+    json!({ "direct": route.direct })
+}
+
 pub(crate) fn frame(case: &Value) {
     let content = read_frame(&bytes(case, "frame")).unwrap();
     let found = match &content {
@@ -187,10 +191,10 @@ pub(crate) fn frame(case: &Value) {
         Content::Bye(bye) => json!({ "bye": { "code": bye.code, "message": bye.message } }),
         Content::Versions(versions) => {
             let envelopes: Vec<String> = versions.envelopes.iter().map(hex).collect();
-            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more } })
+            json!({ "versions": { "envelopes": envelopes, "want": versions.want, "last": versions.last, "more": versions.more, "route": versions.route.as_ref().map(route) } })
         }
         Content::Reconcile(frame) => json!({ "reconcile": {
-            "audience": frame.audience, "session": frame.session, "round": frame.round, "reply": frame.reply,
+            "audience": frame.audience, "session": frame.session, "round": frame.round,
             "lower": hex(&frame.lower), "ranges": hex(&frame.ranges),
         } }),
         Content::Offer(offer) => {
@@ -216,11 +220,14 @@ pub(crate) fn frame(case: &Value) {
             "audience": frame.audience, "sequence": frame.sequence, "consumed": frame.consumed, "level": frame.level,
         } }),
         Content::Compressed(frame) => json!({ "compressed": {
-            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data),
-            "payload": hex(read_compressed(frame).unwrap().encode_to_vec()),
+            "dictionary": frame.dictionary, "payload_bytes": frame.payload_bytes, "data": hex(&frame.data), "signatures": hex(&frame.signatures),
+            "versions": hex(read_compressed(frame).unwrap().encode_to_vec()),
         } }),
         Content::Prune(_) => json!({ "prune": {} }),
         Content::Neighbours(frame) => json!({ "neighbours": { "keys": hex(&frame.keys) } }),
+        Content::Beat(beat) => {
+            json!({ "beat": { "root": hex(&beat.root), "sequence": beat.sequence, "hops": beat.hops } })
+        }
     };
     assert_eq!(found, case["says"]);
     assert_eq!(hex(write_frame(content)), text(case, "frame"));

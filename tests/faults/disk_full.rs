@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use fingerpost_daemon::store::{DiskOptions, Durability, Operation, SledStore, Slot, Store, StoreError};
+use fingerpost_daemon::store::{DiskOptions, Durability, Operation, SledStore, Store, StoreError};
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_tests::power::SmallDisk;
 
 fn slot(number: u32) -> Slot {
     let mut key = [0; 16];
     key[..4].copy_from_slice(&number.to_be_bytes());
-    Slot { audience: Audience::Public, key }
+    Slot { audience: Audience::Public, key: SetKey(key) }
 }
 
 fn put(number: u32, own: bool) -> Operation {

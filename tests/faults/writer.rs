@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use fingerpost_daemon::store::{DiskOptions, Durability, Operation, Row, SledStore, Slot, Store, StoreError};
+use fingerpost_daemon::store::{DiskOptions, Durability, Operation, Row, SledStore, Store, StoreError};
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::{SetKey, Slot};
 
 /// Records that the batches go round.
 const RECORDS: u64 = 400;
@@ -60,7 +61,7 @@ fn record(number: u64) -> Slot {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&mix(number).to_be_bytes());
     key[8..].copy_from_slice(&number.to_be_bytes());
-    Slot { audience: if number.is_multiple_of(5) { Audience::Members } else { Audience::Public }, key }
+    Slot { audience: if number.is_multiple_of(5) { Audience::Members } else { Audience::Public }, key: SetKey(key) }
 }
 
 /// Every fourth record is published here.

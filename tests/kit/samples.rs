@@ -137,7 +137,7 @@ pub fn envelope(kind: Kind, body: &[u8], origin: &Origin, random: &mut Random) -
 
 /// A `Versions` message that pushes these envelopes.
 pub fn push(envelopes: &[Vec<u8>]) -> Vec<u8> {
-    v1::Versions { envelopes: envelopes.to_vec(), want: 0, last: false, more: false }.encode_to_vec()
+    v1::Versions { envelopes: envelopes.to_vec(), want: 0, last: false, ..Default::default() }.encode_to_vec()
 }
 
 #[cfg(test)]

@@ -243,8 +243,7 @@ impl World {
                 bounds.sort_unstable();
                 let range = |bound: &[u8; 16]| [&[16][..], bound, &[1], &[7; 16], &[0; 8]].concat();
                 let ranges = bounds.iter().flat_map(range).collect();
-                let reconcile =
-                    v1::Reconcile { audience, session: 9, round: 0, reply: false, lower: vec![0; 16], ranges };
+                let reconcile = v1::Reconcile { audience, session: 9, round: 0, lower: vec![0; 16], ranges };
                 let frame = Rc::new(write_frame(Content::Reconcile(reconcile)));
                 vec![frame; 8]
             }

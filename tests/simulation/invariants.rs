@@ -84,8 +84,9 @@ pub(super) fn read_versions(content: Content) -> Option<v1::Versions> {
 /// An answer made of nothing but skipped ranges tells nothing.
 fn says_nothing(reconcile: &v1::Reconcile) -> bool {
     let lower = SetKey::from_slice(&reconcile.lower).unwrap_or_default();
-    let ranges = read_ranges(lower, &reconcile.ranges, reconcile.reply);
-    reconcile.reply && ranges.is_ok_and(|ranges| ranges.iter().all(|range| range.content == RangeContent::Skip))
+    let is_reply = reconcile.round % 2 == 1;
+    let ranges = read_ranges(lower, &reconcile.ranges, is_reply);
+    is_reply && ranges.is_ok_and(|ranges| ranges.iter().all(|range| range.content == RangeContent::Skip))
 }
 
 impl World {

@@ -1,10 +1,9 @@
 //! Vectors of frames: `spec/06-link.md`, sections 2 to 6.
 
-use fingerpost_proto::compression::{DICTIONARY, compress};
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
-use fingerpost_proto::node::write_frame;
+use fingerpost_proto::node::{write_compressed, write_frame};
 use fingerpost_proto::set::{Index, SetKey};
 use fingerpost_proto::sync::{Pair, write_keys, write_pairs};
 use fingerpost_proto::time::Hlc;
@@ -50,12 +49,7 @@ fn hello(city: &City) -> v1::Hello {
 fn many_versions(city: &City) -> v1::Versions {
     let service = |n: u8| city.forum.service(city.network, &format!("s{n}"), "Drop-in", Hlc::new(NOW, 0));
     let envelopes = (0..3).map(|n| service(n).envelope().to_vec()).collect();
-    v1::Versions { envelopes, want: 9, last: true, more: false }
-}
-
-fn compressed(payload: &[u8]) -> v1::Compressed {
-    let data = compress(payload).expect("headers of one organisation are alike");
-    v1::Compressed { dictionary: DICTIONARY, payload_bytes: payload.len() as u32, data }
+    v1::Versions { envelopes, want: 9, last: true, ..Default::default() }
 }
 
 fn valid() -> Vec<Value> {
@@ -72,8 +66,8 @@ fn valid() -> Vec<Value> {
     let version = city.forum.service(city.network, "drop-in", "Drop-in", Hlc::new(NOW, 0));
     let pair = write_pairs(&[(SetKey([1; 16]), Vid([2; 16]))]);
     let keys = write_keys([&SetKey([1; 16]), &SetKey([1, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
-    let payload = many_versions(&city).encode_to_vec();
-    let compressed = compressed(&payload);
+    let versions = many_versions(&city);
+    let compressed = write_compressed(&versions).expect("headers of one organisation are alike");
     let hints = [vec![1; 8], vec![2], vec![2; 8], vec![9; 8], vec![3; 8], vec![8; 8]].concat();
     vec![
         frame(
@@ -100,17 +94,18 @@ fn valid() -> Vec<Value> {
                 want: 0,
                 last: true,
                 more: false,
+                route: Some(v1::Route { direct: true }),
             }),
             json!({
-                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false },
+                "versions": { "envelopes": [bytes(version.envelope())], "want": 0, "last": true, "more": false, "route": { "direct": true } },
             }),
         ),
         frame(
             "versions-none",
             "the answer to a Want for nothing that is here",
-            Content::Versions(v1::Versions { envelopes: vec![], want: 7, last: true, more: false }),
+            Content::Versions(v1::Versions { envelopes: vec![], want: 7, last: true, ..Default::default() }),
             json!({
-                "versions": { "envelopes": [], "want": 7, "last": true, "more": false },
+                "versions": { "envelopes": [], "want": 7, "last": true, "more": false, "route": null },
             }),
         ),
         frame(
@@ -120,12 +115,11 @@ fn valid() -> Vec<Value> {
                 audience: 0,
                 session: 1,
                 round: 0,
-                reply: false,
                 lower: vec![],
                 ranges: [&[0x81][..], &[0xab; 16]].concat(),
             }),
             json!({
-                "reconcile": { "audience": 0, "session": 1, "round": 0, "reply": false, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
+                "reconcile": { "audience": 0, "session": 1, "round": 0, "lower": "", "ranges": hex([&[0x81][..], &[0xab; 16]].concat()) },
             }),
         ),
         frame(
@@ -135,12 +129,11 @@ fn valid() -> Vec<Value> {
                 audience: 1,
                 session: 1,
                 round: 1,
-                reply: true,
                 lower: vec![1, 2],
                 ranges: vec![0x80],
             }),
             json!({
-                "reconcile": { "audience": 1, "session": 1, "round": 1, "reply": true, "lower": "0102", "ranges": "80" },
+                "reconcile": { "audience": 1, "session": 1, "round": 1, "lower": "0102", "ranges": "80" },
             }),
         ),
         frame(
@@ -219,7 +212,23 @@ fn valid() -> Vec<Value> {
             "compressed",
             "versions, compressed with the dictionary",
             Content::Compressed(compressed.clone()),
-            json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "payload": hex(&payload) } }),
+            json!({ "compressed": { "dictionary": 1, "payload_bytes": compressed.payload_bytes, "data": hex(&compressed.data), "signatures": hex(&compressed.signatures), "versions": hex(versions.encode_to_vec()) } }),
+        ),
+        frame(
+            "neighbours",
+            "one node",
+            Content::Neighbours(v1::Neighbours { keys: city.forum.node.verifying_key().to_bytes().to_vec() }),
+            json!({ "neighbours": { "keys": hex(city.forum.node.verifying_key().to_bytes()) } }),
+        ),
+        frame(
+            "beat",
+            "the root of the tree is three links away",
+            Content::Beat(v1::Beat {
+                root: city.forum.node.verifying_key().to_bytes().to_vec(),
+                sequence: NOW / 60_000,
+                hops: 3,
+            }),
+            json!({ "beat": { "root": hex(city.forum.node.verifying_key().to_bytes()), "sequence": NOW / 60_000, "hops": 3 } }),
         ),
         frame("prune", "announce instead of pushing", Content::Prune(v1::Prune {}), json!({ "prune": {} })),
         frame(
@@ -258,8 +267,7 @@ fn invalid() -> Vec<Value> {
         breaks(name, why, false, write_frame(Content::Hello(hello)), code, error)
     };
     let reconcile = |change: &dyn Fn(&mut v1::Reconcile)| {
-        let mut frame =
-            v1::Reconcile { audience: 0, session: 1, round: 0, reply: false, lower: vec![], ranges: vec![0x80] };
+        let mut frame = v1::Reconcile { audience: 0, session: 1, round: 0, lower: vec![], ranges: vec![0x80] };
         change(&mut frame);
         Content::Reconcile(frame)
     };
@@ -267,7 +275,7 @@ fn invalid() -> Vec<Value> {
         let key = |n: u32| SetKey(std::array::from_fn(|i| if i < 4 { n.to_be_bytes()[i] } else { 1 }));
         (0..count).map(|n| (key(n), Vid([0; 16]))).collect()
     };
-    let squeezed = compressed(&many_versions(&city).encode_to_vec());
+    let squeezed = write_compressed(&many_versions(&city)).expect("headers of one organisation are alike");
     let empty = v1::Frame { content: None }.encode_to_vec();
     vec![
         breaks("too-large", "262,145 bytes", true, vec![0; FRAME_BYTES_MAX + 1], "BREACH", "frame-too-large"),
@@ -389,11 +397,18 @@ fn invalid() -> Vec<Value> {
             "compressed",
         ),
         breach(
+            "compressed-signatures",
+            "two signatures for three envelopes",
+            Content::Compressed(v1::Compressed { signatures: squeezed.signatures[..128].to_vec(), ..squeezed.clone() }),
+            "compressed",
+        ),
+        breach(
             "compressed-trailing",
             "a byte after the zstd frame",
             Content::Compressed(v1::Compressed { data: [squeezed.data.as_slice(), &[0]].concat(), ..squeezed.clone() }),
             "compressed",
         ),
+        breach("neighbours-17", "17 keys", Content::Neighbours(v1::Neighbours { keys: vec![1; 17 * 32] }), "too-many"),
         breach("reconcile-audience", "audience 2", reconcile(&|frame| frame.audience = 2), "audience"),
         breach("reconcile-round-16", "round 16", reconcile(&|frame| frame.round = 16), "rounds"),
         breach("reconcile-lower", "a lower bound of 17 bytes", reconcile(&|frame| frame.lower = vec![0; 17]), "bound"),

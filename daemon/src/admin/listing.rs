@@ -68,7 +68,7 @@ pub(super) async fn list(
                 let mut reply = v1::ListReply::default();
                 let mut bytes = 0;
                 for (slot, _, held_by) in slots {
-                    let entry = match catalogue.row(&slot.into()) {
+                    let entry = match catalogue.row(&slot) {
                         Ok(Some(row)) => entry(&catalogue, row, held_by as u32),
                         Ok(None) => None,
                         Err(error) => {

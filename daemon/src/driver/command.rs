@@ -3,6 +3,7 @@
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::node::{Input, Node, Outcome, Peer};
+use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +39,10 @@ pub(crate) enum Command {
     InviteUsed { key: PublicKey },
     /// Look at the state between two batches.
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
+    /// A dial that the node asked for failed.
+    DialFailed { peer: Peer, why: DialFailure },
+    /// A node to be linked to, whatever members' cards say.
+    Introduce { peer: Peer },
     /// A reader met a damaged row.
     Lost { slot: Slot },
     /// A second has passed.

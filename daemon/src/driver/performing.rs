@@ -1,6 +1,9 @@
 //! Performing what the node wants: commit first, then everything else, in order.
 
+use std::time::Instant;
+
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
+use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
@@ -96,11 +99,11 @@ impl Driver {
             match operation {
                 Operation::Put { slot, envelope, .. } => {
                     if let Ok(version) = SignedVersion::read(envelope) {
-                        self.catalogue.put(slot.into(), &version, false);
+                        self.catalogue.put(slot, &version, false);
                     }
                 }
-                Operation::Lapse { slot } => self.catalogue.lapse(&slot.into()),
-                Operation::Forget { slot } => self.catalogue.forget(&slot.into()),
+                Operation::Lapse { slot } => self.catalogue.lapse(&slot),
+                Operation::Forget { slot } => self.catalogue.forget(&slot),
                 Operation::Cursors { .. } => {}
             }
         }
@@ -117,6 +120,11 @@ impl Driver {
             }
             Output::SendVersions { to, want, slots, more: has_more } => {
                 self.send_versions(&to, want, slots, has_more, more);
+            }
+            Output::Dial { peer } => {
+                if self.dials.try_send(peer).is_err() {
+                    self.handle(Input::DialFailed { peer, why: DialFailure::Unreachable }, more);
+                }
             }
             Output::Disconnect { peer, code, message } => self.close_link(&peer, code, &message),
             Output::Close { peer } => self.links.drop_silently(&peer),
@@ -153,7 +161,7 @@ impl Driver {
                 has_more = true;
                 break;
             }
-            match self.reader.get(&slot.into()) {
+            match self.reader.get(&slot) {
                 Ok(Some(row)) => {
                     bytes += row.envelope.len();
                     envelopes.push(row.envelope);
@@ -236,6 +244,9 @@ impl Driver {
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Rejected { peer, record, why } => {
+                if !self.refusals.note(Instant::now(), peer, why.name()) {
+                    return;
+                }
                 let (org, record) = record.map(|(org, record)| (org.short(), record.to_string())).unzip();
                 let (org, record) = (org.unwrap_or_default(), record.unwrap_or_default());
                 tracing::warn!(peer = %short(&peer), org, record, name = why.name(), %why, "version not accepted");
@@ -265,25 +276,11 @@ impl Driver {
 
 fn into_store(operation: Operation) -> store::Operation {
     match operation {
-        Operation::Put { slot, kind, vid, envelope, own } => {
-            store::Operation::Put { slot: slot.into(), kind, vid, envelope, own }
-        }
-        Operation::Lapse { slot } => store::Operation::Lapse { slot: slot.into() },
-        Operation::Forget { slot } => store::Operation::Forget { slot: slot.into() },
+        Operation::Put { slot, kind, vid, envelope, own } => store::Operation::Put { slot, kind, vid, envelope, own },
+        Operation::Lapse { slot } => store::Operation::Lapse { slot },
+        Operation::Forget { slot } => store::Operation::Forget { slot },
         Operation::Cursors { places } => {
             store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }
         }
-    }
-}
-
-impl From<fingerpost_proto::set::Slot> for store::Slot {
-    fn from(slot: fingerpost_proto::set::Slot) -> store::Slot {
-        store::Slot { audience: slot.audience, key: slot.key.0 }
-    }
-}
-
-impl From<store::Slot> for fingerpost_proto::set::Slot {
-    fn from(slot: store::Slot) -> fingerpost_proto::set::Slot {
-        fingerpost_proto::set::Slot { audience: slot.audience, key: fingerpost_proto::set::SetKey(slot.key) }
     }
 }

@@ -50,7 +50,7 @@ impl Driver {
         let Some(charter) = self.reader.meta(CHARTER)? else { return Ok(()) };
         // Answers to the old node's requests must not be taken for answers to the new one's.
         self.seed = self.seed.wrapping_add(1 << 32);
-        let mut node = Node::new(Charter::read(&charter)?, self.seed);
+        let mut node = Node::new(Charter::read(&charter)?, self.own_key, self.seed);
         let mut damaged = Vec::new();
         let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
         reader.rows(&mut |slot, row| {
@@ -77,6 +77,7 @@ impl Driver {
         self.node = Some(node);
         self.refresh_members();
         self.perform(outputs);
+        self.introduce();
         if let Some(entry) = self.reader.meta(ENTRY)? {
             // Until the first sync told who vouches for us, our own card and acceptance wait outside the set, in memory.
             let envelopes = v1::Versions::decode(entry.as_slice()).map(|entry| entry.envelopes).unwrap_or_default();
@@ -85,6 +86,15 @@ impl Driver {
             self.perform(outputs);
         }
         Ok(())
+    }
+
+    /// Tells a new node whom it is to be linked to besides members.
+    fn introduce(&mut self) {
+        let mut outputs = Vec::new();
+        for peer in self.introduced.clone() {
+            self.handle(Input::Introduced { peer }, &mut outputs);
+        }
+        self.perform(outputs);
     }
 
     /// Enters a network. Errors say why not; nothing is changed then.
@@ -101,9 +111,10 @@ impl Driver {
                 return Err(format!("this node is in network {network} already; one node serves one network"));
             }
         } else {
-            let node = Node::new(read, self.seed);
+            let node = Node::new(read, self.own_key, self.seed);
             self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
             self.node = Some(node);
+            self.introduce();
             self.refresh_members();
         }
         if let Some((key, addresses)) = inviter {

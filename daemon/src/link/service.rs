@@ -92,7 +92,7 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let slots = slots.await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mut inviter_card = Vec::new();
         for slot in slots {
-            if let Ok(Some(row)) = self.reader.get(&slot.into())
+            if let Ok(Some(row)) = self.reader.get(&slot)
                 && row.kind == Kind::CARD
             {
                 inviter_card = row.envelope;

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
+use fingerpost_proto::set::SetKey;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -19,7 +20,7 @@ pub(super) fn small(folder: &std::path::Path) -> DiskOptions {
 }
 
 pub(super) fn slot(number: u8) -> Slot {
-    Slot { audience: Audience::Public, key: [number; 16] }
+    Slot { audience: Audience::Public, key: SetKey([number; 16]) }
 }
 
 pub(super) fn put(slot: Slot, envelope: &[u8], own: bool) -> Operation {
@@ -146,7 +147,7 @@ fn operations_of_one_commit_see_each_other() {
 #[test]
 fn audiences_are_numbered_and_listed_apart() {
     over_both(|store| {
-        let members = Slot { audience: Audience::Members, key: [1; 16] };
+        let members = Slot { audience: Audience::Members, key: SetKey([1; 16]) };
         store.commit(vec![put(members, b"secret", false)], Durability::Now).unwrap();
         assert_eq!(
             store.reader().last_arrival(Audience::Public),

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::Slot;
 
 use super::engine::Engine;
 use super::home::{Home, Marker};
@@ -18,7 +19,7 @@ use super::journal::{Change, Journal};
 use super::keys::{KeyFile, apply_key};
 use super::layout::{self, Head};
 use super::space::{self, Ballast};
-use super::{Durability, Operation, Slot, Store, StoreError, StoreReader, Usage, check_operations, operation_bytes};
+use super::{Durability, Operation, Store, StoreError, StoreReader, Usage, check_operations, operation_bytes};
 
 mod compaction;
 mod opening;

@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
+use fingerpost_proto::set::{SetKey, Slot};
 
+use super::StoreError;
 use super::home::{Home, failed, owner_only, sync_folder};
 use super::keys::{Key, KeyFile, apply_key, read_key};
-use super::{Slot, StoreError};
 
 const MAGIC: [u8; 4] = *b"FPJ1";
 /// `magic(4) payload_bytes(4) check(16)`
@@ -263,7 +264,7 @@ fn frame_start(tag: u8, slot: &Slot, arrival: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEAD_BYTES];
     bytes.push(tag);
     bytes.push(slot.audience.number());
-    bytes.extend(slot.key);
+    bytes.extend(slot.key.0);
     bytes.extend(arrival.to_be_bytes());
     bytes
 }
@@ -350,7 +351,7 @@ fn parse_payload(payload: &[u8], offset: u64, frame_bytes: u32) -> Option<(u8, S
     let (key, rest) = rest.split_first_chunk()?;
     let (arrival, rest) = rest.split_first_chunk()?;
     let arrival = u64::from_be_bytes(*arrival);
-    let slot = Slot { audience: Audience::from_number(u32::from(*audience))?, key: *key };
+    let slot = Slot { audience: Audience::from_number(u32::from(*audience))?, key: SetKey(*key) };
     let entry = match tag & !TAG_LAST {
         TAG_REMOVED => None,
         TAG_KEPT => {

@@ -5,8 +5,9 @@
 
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::{SetKey, Slot};
 
-use super::{Arrival, Slot};
+use super::Arrival;
 
 /// Bytes in front of the enciphered envelope in a row.
 pub(super) const HEAD_BYTES: usize = 31;
@@ -59,7 +60,7 @@ impl Head {
     /// `slot key(16) flags(1) kind(2) key_place(4) envelope_bytes(4) vid(16)`
     pub(super) fn write_arrival(&self, slot: &Slot, envelope_bytes: usize) -> Vec<u8> {
         let mut value = Vec::with_capacity(43);
-        value.extend(slot.key);
+        value.extend(slot.key.0);
         value.push(self.flags());
         value.extend(self.kind.0.to_be_bytes());
         value.extend(self.key_place.to_be_bytes());
@@ -93,7 +94,7 @@ impl StoredArrival {
         let (envelope_bytes, vid) = rest.split_first_chunk()?;
         let arrival = Arrival {
             number,
-            slot: Slot { audience, key: *slot_key },
+            slot: Slot { audience, key: SetKey(*slot_key) },
             kind: Kind(u16::from_be_bytes(*kind)),
             lapsed: flags & LAPSED != 0,
             vid: Vid::from_slice(vid)?,
@@ -112,14 +113,14 @@ pub(super) fn row_key(slot: &Slot) -> [u8; 18] {
     let mut key = [0; 18];
     key[0] = b'r';
     key[1] = slot.audience.number();
-    key[2..].copy_from_slice(&slot.key);
+    key[2..].copy_from_slice(&slot.key.0);
     key
 }
 
 /// The slot in a key made by [`row_key`].
 pub(super) fn slot_of_row_key(key: &[u8]) -> Option<Slot> {
     let audience = Audience::from_number(u32::from(*key.get(1)?))?;
-    Some(Slot { audience, key: key.get(2..)?.try_into().ok()? })
+    Some(Slot { audience, key: SetKey::from_slice(key.get(2..)?)? })
 }
 
 /// `a audience(1) number(8)`
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let slot = Slot { audience: Audience::Members, key: [7; 16] };
+        let slot = Slot { audience: Audience::Members, key: SetKey([7; 16]) };
         let head = Head { kind: Kind(0x8001), arrival: 77, lapsed: true, own: false, key_place: 9, vid: Vid([3; 16]) };
         let row = head.write_row(b"body");
         assert_eq!(Head::read_row(&row), Some((head, &b"body"[..])));

@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::Slot;
 
 use super::{
-    ARRIVALS_PER_CALL_MAX, Arrival, Durability, Operation, Row, Slot, Store, StoreError, StoreReader, Usage,
+    ARRIVALS_PER_CALL_MAX, Arrival, Durability, Operation, Row, Store, StoreError, StoreReader, Usage,
     check_operations, operation_bytes,
 };
 

@@ -23,6 +23,9 @@ use crate::v1::frame::Content;
 /// Peers whose places are remembered, for both audiences together. Those who are not linked go first.
 pub(super) const CURSORS_MAX: usize = 1_024;
 
+/// Between two looks at what changed, in milliseconds.
+const PROGRESS_INTERVAL_MS: u64 = 1_000;
+
 /// How far this node has consumed its peers' logs. Kept in the store, so that a restart need not compare.
 #[derive(Debug, Default)]
 pub(super) struct Cursors {
@@ -243,7 +246,12 @@ impl Node {
     }
 
     /// Once a second: notes and keeps how far peers' logs are consumed, and tells peers how far they were told of ours.
-    pub(super) fn note_progress(&mut self, outputs: &mut Vec<Output>) {
+    /// Announcements that wait must have been sent.
+    pub(super) fn note_progress(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        if now.abs_diff(self.progress_noted_at) < PROGRESS_INTERVAL_MS {
+            return;
+        }
+        self.progress_noted_at = now;
         let linked: BTreeSet<Peer> = self.links.keys().copied().collect();
         for (peer, link) in &self.links {
             for audience in Audience::ALL {

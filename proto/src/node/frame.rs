@@ -5,6 +5,7 @@
 use prost::Message;
 
 use crate::compression::{self, CompressionError};
+use crate::key::SIGNATURE_BYTES;
 use crate::limits::{FRAME_BYTES_MAX, VERSIONS_FRAME_BYTES_MAX, VERSIONS_PER_FRAME_MAX};
 use crate::v1;
 use crate::v1::frame::Content;
@@ -74,6 +75,14 @@ pub enum Breach {
     /// A compressed frame that breaks its rules.
     #[error("compressed: {0}")]
     Compressed(#[from] CompressionError),
+    /// Not one signature for each envelope of a compressed frame.
+    #[error("compressed: {found} bytes of signatures for {envelopes} envelopes; 64 each are needed")]
+    Signatures {
+        /// Bytes found.
+        found: usize,
+        /// Envelopes found.
+        envelopes: usize,
+    },
     /// More to compare than any set of honest nodes asks for.
     #[error("the budget for comparing sets is used up; this frame asks for {found} more ranges")]
     Budget {
@@ -81,7 +90,7 @@ pub enum Breach {
         found: usize,
     },
     /// A session that does not end.
-    #[error("reconciliation in round {found}: requests have even rounds, replies odd ones, all below {max}")]
+    #[error("reconciliation in round {found}; rounds are below {max}")]
     Rounds {
         /// Round found.
         found: u32,
@@ -114,34 +123,62 @@ pub fn write_frame(content: Content) -> Vec<u8> {
 
 /// Writes a frame of versions, compressed where that pays.
 fn write_versions(versions: v1::Versions) -> Vec<u8> {
-    let payload = versions.encode_to_vec();
-    match compression::compress(&payload) {
-        Some(data) => {
-            let (dictionary, payload_bytes) = (compression::DICTIONARY, payload.len() as u32);
-            write_frame(Content::Compressed(v1::Compressed { dictionary, payload_bytes, data }))
-        }
-        None => write_frame(Content::Versions(versions)),
+    write_frame(write_compressed(&versions).map_or(Content::Versions(versions), Content::Compressed))
+}
+
+/// Compresses versions; `None` when that would not pay. Signatures go beside: they are random bytes between texts, and cost the texts
+/// more than themselves when they are compressed together.
+pub fn write_compressed(versions: &v1::Versions) -> Option<v1::Compressed> {
+    let mut signatures = Vec::with_capacity(versions.envelopes.len() * SIGNATURE_BYTES);
+    let mut envelopes = Vec::with_capacity(versions.envelopes.len());
+    for envelope in &versions.envelopes {
+        let (signature, rest) = envelope.split_at_checked(SIGNATURE_BYTES)?;
+        signatures.extend_from_slice(signature);
+        envelopes.push(rest.to_vec());
     }
+    let v1::Versions { want, last, more, route, .. } = *versions;
+    let payload = v1::Versions { envelopes, want, last, more, route }.encode_to_vec();
+    let data = compression::compress(&payload)?;
+    let (dictionary, payload_bytes) = (compression::DICTIONARY, payload.len() as u32);
+    Some(v1::Compressed { dictionary, payload_bytes, data, signatures })
 }
 
 /// Reads what was compressed. Errors: [`Breach`].
 pub fn read_compressed(frame: &v1::Compressed) -> Result<v1::Versions, Breach> {
     let payload_bytes = frame.payload_bytes as usize;
     let payload = compression::decompress(frame.dictionary, payload_bytes, &frame.data, FRAME_BYTES_MAX)?;
-    v1::Versions::decode(payload.as_slice()).map_err(|error| Breach::Unreadable { reason: error.to_string() })
+    let versions = v1::Versions::decode(payload.as_slice());
+    let mut versions = versions.map_err(|error| Breach::Unreadable { reason: error.to_string() })?;
+    let (signatures, rest) = frame.signatures.as_chunks::<SIGNATURE_BYTES>();
+    if signatures.len() != versions.envelopes.len() || !rest.is_empty() {
+        return Err(Breach::Signatures { found: frame.signatures.len(), envelopes: versions.envelopes.len() });
+    }
+    for (envelope, signature) in versions.envelopes.iter_mut().zip(signatures) {
+        *envelope = [signature.as_slice(), envelope].concat();
+    }
+    Ok(versions)
 }
 
 /// Cuts envelopes into `Versions` frames, each within the limits. The last one says so, and whether there is `more`; there
 /// is always one.
 pub fn versions_frames(want: u64, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
+    cut(v1::Versions { want, ..Default::default() }, envelopes, more)
+}
+
+/// The same for versions that are pushed.
+pub(super) fn versions_frames_on_route(envelopes: Vec<Vec<u8>>, route: Option<v1::Route>) -> Vec<Vec<u8>> {
+    cut(v1::Versions { route, ..Default::default() }, envelopes, false)
+}
+
+fn cut(empty: v1::Versions, envelopes: impl IntoIterator<Item = Vec<u8>>, more: bool) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
-    let mut batch = v1::Versions { envelopes: Vec::new(), want, last: false, more: false };
+    let mut batch = empty.clone();
     let mut bytes = 0;
     for envelope in envelopes {
         let is_full =
             bytes + envelope.len() > VERSIONS_FRAME_BYTES_MAX || batch.envelopes.len() >= VERSIONS_PER_FRAME_MAX;
         if is_full && !batch.envelopes.is_empty() {
-            let full = std::mem::replace(&mut batch, v1::Versions { want, ..Default::default() });
+            let full = std::mem::replace(&mut batch, empty.clone());
             frames.push(write_versions(full));
             bytes = 0;
         }

@@ -1,6 +1,7 @@
 //! What happens to a node.
 
 use crate::key::PublicKey;
+use crate::overlay::DialFailure;
 use crate::set::Slot;
 use crate::version::{SignedVersion, VerifiedVersion};
 
@@ -48,6 +49,18 @@ pub enum Input {
         /// The slot.
         slot: Slot,
     },
-    /// About a second has passed.
+    /// A dial that [`Output::Dial`](super::Output::Dial) asked for came to nothing.
+    DialFailed {
+        /// Whom.
+        peer: Peer,
+        /// Why.
+        why: DialFailure,
+    },
+    /// A node to be linked to although no member's card names it (yet): from an invite, or from the operator.
+    Introduced {
+        /// The other node.
+        peer: Peer,
+    },
+    /// About a quarter of a second has passed.
     Tick,
 }

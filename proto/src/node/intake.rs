@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{Notice, Operation, Outcome, Output};
+use super::spreading::Accepted;
 use super::{Input, Node, Peer, Reject, trust};
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
@@ -14,6 +15,7 @@ use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::network::members::Standing;
 use crate::network::statement::Statement;
 use crate::order::{Precedence, is_concurrent};
+use crate::overlay;
 use crate::record;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
@@ -25,10 +27,8 @@ const BREACHES_PER_LINK_MAX: u32 = 16;
 /// Who brings a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// A peer, by itself.
-    Pushed(Peer),
-    /// A peer that was asked.
-    Asked(Peer),
+    /// A peer; by itself unless `is_asked`.
+    Peer { route: overlay::Source, peer: Peer, is_asked: bool },
     /// An admin, or an organisation that joins here.
     Admin,
     /// The quarantine.
@@ -38,7 +38,7 @@ enum Source {
 impl Source {
     fn peer(self) -> Option<Peer> {
         match self {
-            Source::Pushed(peer) | Source::Asked(peer) => Some(peer),
+            Source::Peer { peer, .. } => Some(peer),
             Source::Admin | Source::Quarantine => None,
         }
     }
@@ -49,8 +49,9 @@ impl Source {
 pub(super) enum PendingSource {
     /// The frame's permit is given back when it is done.
     Peer {
+        route: overlay::Source,
         peer: Peer,
-        is_pushed: bool,
+        is_asked: bool,
     },
     /// Outcomes known so far, and the positions of the others.
     Admin {
@@ -81,8 +82,10 @@ fn settled(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
 struct Batch {
     operations: Vec<Operation>,
     durable: bool,
-    /// Newly accepted versions with the peer that brought each.
-    accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
+    /// Newly accepted versions with where each came from.
+    accepted: Vec<Accepted>,
+    /// Versions that a peer pushed although they are here.
+    duplicates: Vec<(Peer, Vid, overlay::Route)>,
     /// Versions that lost against ours: the peer is sent ours.
     outdated: Vec<(Peer, Slot)>,
     /// Pairs that a peer now knows us to hold.
@@ -123,10 +126,11 @@ impl Node {
         now: UnixMillis,
         peer: Peer,
         envelopes: Vec<Vec<u8>>,
+        route: overlay::Source,
         is_pushed: bool,
         outputs: &mut Vec<Output>,
     ) -> Vec<SetKey> {
-        let source = if is_pushed { Source::Pushed(peer) } else { Source::Asked(peer) };
+        let source = Source::Peer { route, peer, is_asked: !is_pushed };
         let Examined { verify, keys, .. } = self.take_in(now, envelopes, source, outputs);
         if verify.is_empty() {
             outputs.push(Output::Processed { peer });
@@ -134,7 +138,7 @@ impl Node {
             if let Some(link) = self.links.get_mut(&peer) {
                 link.in_work += 1;
             }
-            self.request(PendingSource::Peer { peer, is_pushed }, verify, outputs);
+            self.request(PendingSource::Peer { route, peer, is_asked: !is_pushed }, verify, outputs);
         }
         keys
     }
@@ -160,8 +164,9 @@ impl Node {
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let source = match &pending {
-            PendingSource::Peer { peer, is_pushed: true } => Source::Pushed(*peer),
-            PendingSource::Peer { peer, is_pushed: false } => Source::Asked(*peer),
+            PendingSource::Peer { route, peer, is_asked } => {
+                Source::Peer { route: *route, peer: *peer, is_asked: *is_asked }
+            }
             PendingSource::Admin { .. } => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
         };
@@ -172,7 +177,7 @@ impl Node {
                 Ok(version) => self.accept(now, source, version, &mut batch),
                 Err(version) => {
                     let named = Some((version.header().org, version.header().record));
-                    self.refuse(source, named, Reject::BadSignature, &mut batch, outputs)
+                    self.refuse(now, source, named, Reject::BadSignature, &mut batch, outputs)
                 }
             };
             results.push(outcome);
@@ -212,7 +217,7 @@ impl Node {
             match SignedVersion::read(envelope) {
                 Ok(version) => read.push((position, version)),
                 Err(error) => {
-                    outcomes[position] = Some(self.refuse(source, None, error.into(), &mut batch, outputs));
+                    outcomes[position] = Some(self.refuse(now, source, None, error.into(), &mut batch, outputs));
                 }
             }
         }
@@ -231,7 +236,7 @@ impl Node {
                 Ok(known) => outcomes[position] = known,
                 Err(reject) => {
                     let named = Some((header.org, header.record));
-                    outcomes[position] = Some(self.refuse(source, named, reject, &mut batch, outputs));
+                    outcomes[position] = Some(self.refuse(now, source, named, reject, &mut batch, outputs));
                 }
             }
         }
@@ -253,7 +258,7 @@ impl Node {
                 Ok(Intake::Held) => {}
                 Ok(Intake::Verify(version, key)) => verify.push((position, version, key)),
                 Err(reject) => {
-                    outcomes[position] = Some(self.refuse(source, named, reject, &mut batch, outputs));
+                    outcomes[position] = Some(self.refuse(now, source, named, reject, &mut batch, outputs));
                 }
             }
         }
@@ -389,8 +394,11 @@ impl Node {
         let Some(peer) = source.peer() else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
-            if source == Source::Pushed(peer) {
+            if let Source::Peer { route, is_asked: false, .. } = source {
                 batch.acknowledged.push((peer, slot, found.vid));
+                if let overlay::Source::Pushed { route, .. } = route {
+                    batch.duplicates.push((peer, found.vid, route));
+                }
             }
         } else if known > *found
             && self.shares(&peer, slot.audience)
@@ -457,17 +465,24 @@ impl Node {
         if own {
             self.follow_spread(slot.audience, vid);
         }
-        if let Source::Pushed(peer) = source {
+        if let Source::Peer { peer, is_asked: false, .. } = source {
             batch.acknowledged.push((peer, slot, vid));
         }
         let envelope = version.envelope().to_vec();
         batch.operations.push(Operation::Put { slot, kind, vid, envelope: envelope.clone(), own });
-        batch.accepted.push((source.peer(), slot, vid, envelope));
+        let source = match source {
+            Source::Peer { route, .. } => Some(route),
+            // Everybody else may have the same in its quarantine: the name is enough.
+            Source::Quarantine => None,
+            Source::Admin => Some(overlay::Source::Published { reaches_everyone: false }),
+        };
+        batch.accepted.push(Accepted { source, slot, vid, envelope });
     }
 
     /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.
     fn refuse(
         &mut self,
+        now: UnixMillis,
         source: Source,
         record: Option<(OrgId, RecordId)>,
         why: Reject,
@@ -480,7 +495,7 @@ impl Node {
                 link.breaches += 1;
                 if link.breaches == BREACHES_PER_LINK_MAX {
                     let breach = super::Breach::Versions { found: link.breaches, last: why.to_string() };
-                    self.break_off(peer, &breach, outputs);
+                    self.break_off(now, peer, &breach, outputs);
                 }
             }
         }
@@ -488,10 +503,10 @@ impl Node {
     }
 
     /// Evaluates memberships and moves versions into and out of the sets accordingly.
-    pub(super) fn settle(&mut self, outputs: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let mut batch = Batch::default();
         self.settle_into(Source::Quarantine, &mut batch);
-        self.emit(batch, outputs);
+        self.emit(now, batch, outputs);
     }
 
     fn settle_into(&mut self, source: Source, batch: &mut Batch) {
@@ -522,8 +537,9 @@ impl Node {
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
         // Before anything is sent: who is out is still told why, but nothing of members any more.
         let were_members = if members_changed { self.match_links_to_members() } else { BTreeSet::new() };
-        self.emit(batch, outputs);
+        self.emit(now, batch, outputs);
         if members_changed {
+            self.choose_candidates();
             self.follow_members(now, &were_members, outputs);
             self.pull_where_due(now, outputs);
         }
@@ -534,11 +550,20 @@ impl Node {
     }
 
     /// Persist first, then tell the peers.
-    fn emit(&mut self, batch: Batch, outputs: &mut Vec<Output>) {
+    fn emit(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         if !batch.operations.is_empty() || batch.durable {
             outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
         }
-        self.push_to_links(batch.accepted, outputs);
+        let reaches_everyone = self.neighbours.reaches_everyone(now);
+        for accepted in &mut batch.accepted {
+            if let Some(overlay::Source::Published { reaches_everyone: reaches }) = &mut accepted.source {
+                *reaches = reaches_everyone;
+            }
+        }
+        self.spread(now, batch.accepted, outputs);
+        for (peer, vid, route) in batch.duplicates {
+            self.on_duplicate(peer, &vid, route, outputs);
+        }
         self.acknowledge(&batch.acknowledged, outputs);
         let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();
         for (peer, slot) in batch.outdated.into_iter().filter(|(peer, slot)| self.shares(peer, slot.audience)) {

@@ -14,7 +14,7 @@ use crate::time::UnixMillis;
 const WANT_QUEUE_PAIRS_MAX: usize = 65_536;
 /// Spans that wait to be fetched on one link: those of one reply. What does not fit is found again.
 const FETCH_QUEUE_SPANS_MAX: usize = 2_304;
-/// Ranges that a peer may have compared at once: more than three times what a wholly different set of a million takes.
+/// Ranges that a peer may have compared at once: more than twice what wholly different sets of a million take.
 pub(super) const COMPARED_RANGES_BURST: u64 = 500_000;
 /// Ranges that a peer may have compared each second, in the long run. About a tenth of a core.
 pub(super) const COMPARED_RANGES_PER_SECOND: u64 = 20_000;
@@ -229,9 +229,8 @@ impl Link {
             }
         }
         if let Some(audience) = audience {
-            let want = self.fresh_id();
             let keys = pairs.keys().copied().collect();
-            self.open.insert(want, OpenWant { audience, pairs, received: 0, active_at: now });
+            let want = self.open_want(now, audience, pairs);
             return Some(Request::Want { want, audience, keys });
         }
         if self.fetch.is_some() {
@@ -241,6 +240,13 @@ impl Link {
         let want = self.fresh_id();
         self.fetch = Some(OpenFetch { want, audience, span, last: None, active_at: now });
         Some(Request::Fetch { want, audience, span })
+    }
+
+    /// Notes that versions are asked for and returns the number of the request.
+    pub(super) fn open_want(&mut self, now: UnixMillis, audience: Audience, pairs: BTreeMap<SetKey, Vid>) -> u64 {
+        let want = self.fresh_id();
+        self.open.insert(want, OpenWant { audience, pairs, received: 0, active_at: now });
+        want
     }
 
     /// Notes what a `Versions` frame brought for a request. When it was the last one and brought less than was asked for,

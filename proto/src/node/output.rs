@@ -46,6 +46,12 @@ pub enum Output {
         /// are sent because they are too many bytes.
         more: bool,
     },
+    /// Dial this node at the addresses on members' cards or from elsewhere. Comes back as [`Input::Connected`](super::Input)
+    /// or [`Input::DialFailed`](super::Input).
+    Dial {
+        /// Whom.
+        peer: Peer,
+    },
     /// Queue a `Bye` and close the link once it is sent.
     Disconnect {
         /// The other node.

@@ -1,4 +1,4 @@
-//! Links: greeting, what each frame leads to, pushing.
+//! Links: greeting, and what each frame leads to.
 //!
 //! Spec: `spec/06-link.md`, sections 2 to 8; `spec/07-sync.md`, sections 3 and 4.
 
@@ -9,6 +9,7 @@ use super::frame::{Breach, read_compressed, read_frame, write_frame};
 use super::link::Link;
 use super::output::{Notice, Output};
 use super::reconciling::lower_bound;
+use super::spreading::read_route;
 use super::{LogPlace, Node, Peer, versions_frames};
 use crate::PROTOCOL_LEVEL;
 use crate::canary::{Canary, is_out};
@@ -16,6 +17,7 @@ use crate::id::Vid;
 use crate::kind::Audience;
 use crate::limits::{FETCH_KEYS_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
 use crate::network::members::Standing;
+use crate::overlay::{Ended, Source};
 use crate::set::{SetKey, Slot};
 use crate::sync::{Pair, read_keys, read_pairs, wanted, write_pairs};
 use crate::time::UnixMillis;
@@ -32,7 +34,14 @@ impl Node {
         let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
         let mut link = Link::new(now, outbound, org);
         link.told = [0, 1].map(|number: usize| Some(self.logs[number].head().sequence));
+        self.unlink(now, &peer, Ended::Replaced);
         self.links.insert(peer, link);
+        self.neighbours.connected(now, peer, outbound);
+        if !self.neighbours.is_welcome(now, &peer) {
+            let message = "this node was sent too much that no honest node sends; try again in half an hour".to_owned();
+            self.part(now, peer, v1::ByeCode::Breach, message, outputs);
+            return;
+        }
         let shared = Audience::ALL.into_iter().filter(|audience| self.shares(&peer, *audience));
         let sets = shared.map(|audience| {
             let total = self.set(audience).total();
@@ -54,6 +63,8 @@ impl Node {
             software: concat!("fingerpost/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Hello(hello)) });
+        // There may be no room: that is said after Hello.
+        self.mind_links(now, outputs);
     }
 
     /// True when this audience's records may go to the peer: members' records go to nodes of known members only.
@@ -78,20 +89,10 @@ impl Node {
             Ok(true) => {}
             Ok(false) => outputs.push(Output::Processed { peer }),
             Err(breach) => {
-                self.break_off(peer, &breach, outputs);
+                self.break_off(now, peer, &breach, outputs);
                 outputs.push(Output::Processed { peer });
             }
         }
-    }
-
-    /// Closes a link whose peer broke the specification.
-    pub(super) fn break_off(&mut self, peer: Peer, breach: &Breach, outputs: &mut Vec<Output>) {
-        self.part(peer, v1::ByeCode::Breach, breach.to_string(), outputs);
-    }
-
-    fn part(&mut self, peer: Peer, code: v1::ByeCode, message: String, outputs: &mut Vec<Output>) {
-        self.links.remove(&peer);
-        outputs.push(Output::Disconnect { peer, code, message });
     }
 
     /// Handles one frame. True when the frame's permit is given back later.
@@ -106,9 +107,10 @@ impl Node {
         match content {
             Content::Bye(bye) => {
                 let message = bye.message.chars().filter(|character| !character.is_control()).take(300).collect();
-                self.links.remove(&peer);
+                self.unlink(now, &peer, Node::farewell(bye.code()));
                 outputs.push(Output::Notice(Notice::Farewell { peer, message }));
                 outputs.push(Output::Close { peer });
+                self.mind_links(now, outputs);
             }
             Content::Hello(hello) if !is_greeted => self.on_hello(now, peer, &hello, outputs)?,
             Content::Hello(_) => return Err(Breach::HelloOrder { what: "Hello came twice" }),
@@ -122,7 +124,11 @@ impl Node {
                     link.received_versions += versions.envelopes.len() as u64;
                 }
                 let head = TakenVersions { want: versions.want, is_last: versions.last, has_more: versions.more };
-                let keys = self.on_versions(now, peer, versions.envelopes, head.want == 0, outputs);
+                let source = match &versions.route {
+                    Some(route) if head.want == 0 => Source::Pushed { from: peer, route: read_route(route) },
+                    _ => Source::Pulled { from: peer },
+                };
+                let keys = self.on_versions(now, peer, versions.envelopes, source, head.want == 0, outputs);
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.on_versions(now, head.want, &keys, head.is_last, head.has_more);
                 }
@@ -139,10 +145,11 @@ impl Node {
                 let audience = audience(offer.audience)?;
                 let pairs = read_pairs(&offer.pairs, OFFER_PAIRS_MAX);
                 let pairs = pairs.map_err(|reason| Breach::Keys { what: "an offer", reason })?;
-                let wants: Vec<Pair> = wanted(self.set(audience), &pairs).collect();
-                for (_, vid) in &pairs {
-                    self.note_held(vid, peer);
+                self.on_held(now, peer, audience, &pairs, offer.announced);
+                if offer.announced {
+                    return Ok(false);
                 }
+                let wants: Vec<Pair> = wanted(self.set(audience), &pairs).collect();
                 if let Some(link) = self.links.get_mut(&peer) {
                     let number = usize::from(audience.number());
                     link.is_level[number] &= link.want(audience, wants);
@@ -153,6 +160,9 @@ impl Node {
                 let audience = audience(want.audience)?;
                 let keys = read_keys(&want.keys, WANT_KEYS_MAX);
                 let keys = keys.map_err(|reason| Breach::Keys { what: "a want", reason })?;
+                if want.graft {
+                    self.broadcast.grafted(&peer);
+                }
                 self.send_keys(peer, want.want, audience, keys, false, outputs);
             }
             Content::Fetch(fetch) => {
@@ -173,7 +183,9 @@ impl Node {
                 let versions = read_compressed(&frame)?;
                 return self.on_content(now, peer, Content::Versions(versions), outputs);
             }
-            Content::Prune(_) | Content::Neighbours(_) => {}
+            Content::Prune(_) => self.broadcast.pruned(&peer),
+            Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
+            Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {
                 let pong = Content::Pong(v1::Ping { nonce: ping.nonce, clock_ms: now });
                 outputs.push(Output::Send { to: vec![peer], frame: write_frame(pong) });
@@ -200,7 +212,7 @@ impl Node {
     ) -> Result<(), Breach> {
         if hello.network != self.network().0 {
             let message = format!("this link is for network {}; the other side is in another one", self.network());
-            self.part(peer, v1::ByeCode::WrongNetwork, message, outputs);
+            self.part(now, peer, v1::ByeCode::WrongNetwork, message, outputs);
             return Ok(());
         }
         if hello.level_min > PROTOCOL_LEVEL || hello.level < PROTOCOL_LEVEL {
@@ -208,7 +220,7 @@ impl Node {
                 "the peer speaks protocol {} to {}, this node speaks {PROTOCOL_LEVEL}; upgrade the older side",
                 hello.level_min, hello.level
             );
-            self.part(peer, v1::ByeCode::IncompatibleLevel, message, outputs);
+            self.part(now, peer, v1::ByeCode::IncompatibleLevel, message, outputs);
             return Ok(());
         }
         if hello.sets.len() > Audience::ALL.len() {
@@ -219,6 +231,7 @@ impl Node {
         self.tell_what_came_since_hello(peer, outputs);
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.is_greeted = true;
+        self.broadcast.link_up(peer);
         link.clock_ahead_ms = Some(ahead_ms);
         for (audience, total) in totals {
             let theirs = hello.sets.iter().find(|set| set.audience == u32::from(audience.number()));
@@ -259,7 +272,7 @@ impl Node {
             let pairs: Vec<Pair> =
                 keys.into_iter().filter_map(|key| index.get(&key).map(|entry| (key, entry.vid))).collect();
             if !pairs.is_empty() {
-                outputs.push(Output::Send { to: vec![peer], frame: offer(audience, &pairs) });
+                outputs.push(Output::Send { to: vec![peer], frame: offer(audience, &pairs, false) });
             }
         }
     }
@@ -288,39 +301,6 @@ impl Node {
         }
     }
 
-    /// Sends newly accepted versions to every greeted link except the one that each came from.
-    pub(super) fn push_to_links(
-        &mut self,
-        accepted: Vec<(Option<Peer>, Slot, Vid, Vec<u8>)>,
-        outputs: &mut Vec<Output>,
-    ) {
-        let mut groups: Vec<(Option<Peer>, Audience, Vec<Vec<u8>>)> = Vec::new();
-        for (from, slot, _, envelope) in accepted {
-            match groups.last_mut() {
-                Some((last, audience, envelopes)) if *last == from && *audience == slot.audience => {
-                    envelopes.push(envelope)
-                }
-                _ => groups.push((from, slot.audience, vec![envelope])),
-            }
-        }
-        for (from, audience, envelopes) in groups {
-            let mut to = Vec::new();
-            let is_receiver = |peer: &Peer, link: &Link| {
-                link.is_greeted && Some(*peer) != from && (audience == Audience::Public || link.org.is_some())
-            };
-            for (peer, link) in self.links.iter_mut().filter(|(peer, link)| is_receiver(peer, link)) {
-                link.sent_versions += envelopes.len() as u64;
-                to.push(*peer);
-            }
-            if to.is_empty() {
-                continue;
-            }
-            for frame in versions_frames(0, envelopes, false) {
-                outputs.push(Output::Send { to: to.clone(), frame });
-            }
-        }
-    }
-
     /// Tells peers that we hold what they sent: for them it has spread.
     pub(super) fn acknowledge(&self, acknowledged: &[(Peer, Slot, Vid)], outputs: &mut Vec<Output>) {
         let mut offers: std::collections::BTreeMap<(Peer, Audience), Vec<(SetKey, Vid)>> = Default::default();
@@ -334,7 +314,7 @@ impl Node {
             pairs.sort_unstable();
             pairs.dedup_by_key(|(key, _)| *key);
             for pairs in pairs.chunks(OFFER_PAIRS_MAX) {
-                outputs.push(Output::Send { to: vec![peer], frame: offer(audience, pairs) });
+                outputs.push(Output::Send { to: vec![peer], frame: offer(audience, pairs, false) });
             }
         }
     }
@@ -365,15 +345,15 @@ impl Node {
             }
             if was_member && org.is_none() {
                 let message = "this node's organisation is no longer a member".to_owned();
-                self.part(peer, v1::ByeCode::NotAMember, message, outputs);
+                self.part(now, peer, v1::ByeCode::NotAMember, message, outputs);
             }
         }
     }
 }
 
-fn offer(audience: Audience, pairs: &[Pair]) -> Vec<u8> {
+pub(super) fn offer(audience: Audience, pairs: &[Pair], announced: bool) -> Vec<u8> {
     let audience = audience.number().into();
-    write_frame(Content::Offer(v1::Offer { audience, pairs: write_pairs(pairs), announced: false }))
+    write_frame(Content::Offer(v1::Offer { audience, pairs: write_pairs(pairs), announced }))
 }
 
 pub(super) fn audience(number: u32) -> Result<Audience, Breach> {

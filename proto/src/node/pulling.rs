@@ -72,7 +72,7 @@ impl Node {
         let id = link.fresh_id();
         link.session =
             Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: false, active_at: now });
-        let frame = reconcile(audience, id, 0, false, SetKey::default(), &ranges);
+        let frame = reconcile(audience, id, 0, SetKey::default(), &ranges);
         outputs.push(Output::Send { to: vec![peer], frame });
     }
 

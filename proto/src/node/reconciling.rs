@@ -8,7 +8,7 @@ use super::output::Output;
 use super::peering::audience;
 use super::{Node, Peer};
 use crate::kind::Audience;
-use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, RANGE_FAN_OUT, ROUNDS_MAX};
+use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX};
 use crate::set::SetKey;
 use crate::sync::{Range, RangeContent, answer, read_ranges, write_pairs, write_ranges};
 use crate::time::UnixMillis;
@@ -27,13 +27,13 @@ impl Node {
         outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
         let audience = audience(frame.audience)?;
-        // Requests have even rounds, replies odd ones.
-        if frame.round >= ROUNDS_MAX || (frame.round % 2 == 1) != frame.reply {
+        let is_reply = frame.round % 2 == 1;
+        if frame.round >= ROUNDS_MAX {
             return Err(Breach::Rounds { found: frame.round, max: ROUNDS_MAX });
         }
         let lower = lower_bound(&frame.lower)?;
-        let ranges = read_ranges(lower, &frame.ranges, frame.reply)?;
-        if frame.reply {
+        let ranges = read_ranges(lower, &frame.ranges, is_reply)?;
+        if is_reply {
             let session = self.links.get_mut(&peer).and_then(|link| link.session.as_mut());
             let Some(session) = session.filter(|session| session.id == frame.session && session.audience == audience)
             else {
@@ -42,19 +42,23 @@ impl Node {
             session.active_at = now;
             session.outstanding = session.outstanding.saturating_sub(1);
         }
-        if !self.shares(&peer, audience) && !frame.reply {
+        if !self.shares(&peer, audience) && !is_reply {
             // As if nothing of this audience were here.
             let nothing = vec![Range { upper: None, content: RangeContent::Skip }];
-            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &nothing);
+            let frame = reconcile(audience, frame.session, frame.round + 1, lower, &nothing);
             outputs.push(Output::Send { to: vec![peer], frame });
             return Ok(());
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         let open = ranges.iter().filter(|range| range.content != RangeContent::Skip).count();
-        if !link.may_compare(now, open * RANGE_FAN_OUT) {
-            return Err(Breach::Budget { found: open * RANGE_FAN_OUT });
+        if !link.may_compare(now, open) {
+            return Err(Breach::Budget { found: open });
         }
         let mut answer = answer(self.set(audience), lower, &ranges);
+        if let Some(link) = self.links.get_mut(&peer) {
+            // Known only now; what this is more than what is left counts against nobody.
+            link.may_compare(now, answer.ranges.len());
+        }
         if !self.shares(&peer, audience) {
             answer.offers.clear();
         }
@@ -70,7 +74,7 @@ impl Node {
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.want(audience, answer.wants);
-        if frame.reply {
+        if is_reply {
             if let Some(session) = &mut link.session {
                 session.found_difference |= answer.differs;
             }
@@ -84,7 +88,7 @@ impl Node {
             } else {
                 answer.ranges
             };
-            let frame = reconcile(audience, frame.session, frame.round + 1, true, lower, &ranges);
+            let frame = reconcile(audience, frame.session, frame.round + 1, lower, &ranges);
             outputs.push(Output::Send { to: vec![peer], frame });
         }
         self.ask_for_more(now, peer, outputs);
@@ -112,7 +116,7 @@ impl Node {
             session.outstanding += requests.len() as u32;
             session.requests = found as u32;
             for (from, ranges) in requests {
-                let frame = reconcile(session.audience, session.id, round, false, from, &ranges);
+                let frame = reconcile(session.audience, session.id, round, from, &ranges);
                 outputs.push(Output::Send { to: vec![peer], frame });
             }
         }
@@ -167,16 +171,9 @@ pub(super) fn lower_bound(bytes: &[u8]) -> Result<SetKey, Breach> {
     Ok(SetKey(key))
 }
 
-pub(super) fn reconcile(
-    audience: Audience,
-    session: u64,
-    round: u32,
-    reply: bool,
-    lower: SetKey,
-    ranges: &[Range],
-) -> Vec<u8> {
+pub(super) fn reconcile(audience: Audience, session: u64, round: u32, lower: SetKey, ranges: &[Range]) -> Vec<u8> {
     let ranges = write_ranges(lower, ranges);
     let length = lower.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let (audience, lower) = (audience.number().into(), lower.0[..length].to_vec());
-    write_frame(Content::Reconcile(v1::Reconcile { audience, session, round, reply, lower, ranges }))
+    write_frame(Content::Reconcile(v1::Reconcile { audience, session, round, lower, ranges }))
 }

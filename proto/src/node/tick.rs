@@ -30,8 +30,10 @@ impl Node {
         self.part_from_the_silent(now, outputs);
         self.ping(now, outputs);
         self.compare_with_someone(now);
+        self.mind_links(now, outputs);
+        self.mind_news(now, outputs);
         self.pull_where_due(now, outputs);
-        self.note_progress(outputs);
+        self.note_progress(now, outputs);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.
@@ -99,8 +101,7 @@ impl Node {
             }
         }
         for (peer, code, message) in parting {
-            self.links.remove(&peer);
-            outputs.push(Output::Disconnect { peer, code, message: message.to_owned() });
+            self.part(now, peer, code, message.to_owned(), outputs);
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fingerpost_proto::kind::Audience;
+use fingerpost_proto::set::Slot;
 
 use super::{DiskOptions, Shared, SledStore, compaction};
 use crate::store::engine::Engine;
@@ -20,7 +21,7 @@ use crate::store::journal::{Entry, Journal, JournalState};
 use crate::store::keys::KeyFile;
 use crate::store::layout::{self, Head, StoredArrival};
 use crate::store::space::{self, Ballast};
-use crate::store::{Durability, Operation, Slot, Store, StoreError};
+use crate::store::{Durability, Operation, Store, StoreError};
 
 /// Entries fetched at once while the arrival order is read.
 const ENTRIES_PER_FETCH: usize = 4_096;

@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::set::Slot;
 
 use super::Shared;
 use crate::store::keys::{apply_key, read_key};
 use crate::store::layout::{self, Head, StoredArrival};
-use crate::store::{ARRIVALS_PER_CALL_MAX, Arrival, Row, Slot, StoreError, StoreReader};
+use crate::store::{ARRIVALS_PER_CALL_MAX, Arrival, Row, StoreError, StoreReader};
 
 /// Rows fetched at once. The engine is not held while they are visited.
 const ROWS_PER_FETCH: usize = 128;

@@ -252,11 +252,11 @@ fn no_flipped_bit_is_ever_served_and_no_own_version_is_lost_to_one() {
             let mut seen = 0;
             let walked = store.reader().rows(&mut |slot, row| {
                 match row {
-                    Ok(row) => assert_eq!(row.envelope, body(&[5], slot.key[0])),
+                    Ok(row) => assert_eq!(row.envelope, body(&[5], slot.key.0[0])),
                     Err(StoreError::Damaged { .. }) => damaged += 1,
                     Err(error) => panic!("{error}"),
                 }
-                seen += u32::from(slot.key[0] < 10);
+                seen += u32::from(slot.key.0[0] < 10);
                 std::ops::ControlFlow::Continue(())
             });
             if walked.is_ok() {

@@ -141,7 +141,7 @@ fn a_restored_version_lapses_unless_it_had_before() {
     let versions = vec![leased(&world, "a", Hlc::new(NOW, 5), 3), leased(&world, "b", Hlc::new(NOW, 6), 5)];
     world.publish(0, versions);
     assert_eq!(tick_at(&mut world, NOW + 3 * HOUR_MS), "L");
-    let mut restored = Node::new(world.charter.clone(), 0);
+    let mut restored = Node::new(world.charter.clone(), world.peer(0), 0);
     world.stores[0].values().for_each(|(version, lapsed)| restored.restore(version.clone(), *lapsed));
     restored.restored();
     world.nodes[0] = restored;
@@ -152,7 +152,7 @@ fn a_restored_version_lapses_unless_it_had_before() {
 fn a_card_has_no_deadline_however_old_it_is_when_it_comes() {
     let mut world = World::new(1);
     let welcome: Vec<SignedVersion> = world.stores[0].values().map(|(version, _)| version.clone()).collect();
-    world.nodes[0] = Node::new(world.charter.clone(), 0);
+    world.nodes[0] = Node::new(world.charter.clone(), world.peer(0), 0);
     assert_eq!(tick_at(&mut world, NOW + 500 * DAY_MS), "");
     let count = welcome.len();
     world.publish(0, welcome);

@@ -41,7 +41,7 @@ fn a_node_restored_from_its_store_has_the_same_set_and_members() {
     let mut world = World::new(3);
     let versions = (0..50).map(|n| world.service(0, &format!("s{n}"), "x", 0)).collect();
     world.publish(0, versions);
-    let mut restored = Node::new(world.charter.clone(), 0);
+    let mut restored = Node::new(world.charter.clone(), world.peer(0), 0);
     for (version, lapsed) in world.stores[0].values() {
         restored.restore(version.clone(), *lapsed);
     }
@@ -115,14 +115,7 @@ fn members_records_go_only_to_nodes_of_known_members() {
             keys: crate::sync::write_keys([&key]),
             graft: false,
         }),
-        v1::frame::Content::Reconcile(v1::Reconcile {
-            audience: 1,
-            session: 1,
-            round: 0,
-            reply: false,
-            lower,
-            ranges: all,
-        }),
+        v1::frame::Content::Reconcile(v1::Reconcile { audience: 1, session: 1, round: 0, lower, ranges: all }),
     ] {
         sent.extend(node.handle(NOW, Input::Received { peer: unknown, frame: write_frame(content) }));
     }
@@ -180,7 +173,7 @@ fn a_member_with_many_statements_is_a_member_after_a_restart() {
     });
     let vouches = vouches.collect();
     world.publish(0, vouches);
-    let mut restored = Node::new(world.charter.clone(), 0);
+    let mut restored = Node::new(world.charter.clone(), world.peer(0), 0);
     for (version, lapsed) in world.stores[0].values() {
         restored.restore(version.clone(), *lapsed);
     }

@@ -150,7 +150,8 @@ impl World {
     pub(super) fn new(count: u8) -> World {
         let orgs: Vec<Org> = (1..=count).map(Org::new).collect();
         let charter = charter(&[&orgs[0]]);
-        let nodes = (0..orgs.len()).map(|i| Node::new(charter.clone(), i as u64)).collect();
+        let node = |(org, seed): (&Org, u64)| Node::new(charter.clone(), public(&org.node), seed);
+        let nodes = orgs.iter().zip(0..).map(node).collect();
         let mut world = World {
             now: NOW,
             charter,
@@ -213,7 +214,7 @@ impl World {
     /// Builds a node anew from its store, under another name of its log. Its links must be cut.
     pub(super) fn restart(&mut self, node: usize) {
         let seed = self.nodes[node].next_ticket.wrapping_add(1_000);
-        self.nodes[node] = Node::new(self.charter.clone(), seed);
+        self.nodes[node] = Node::new(self.charter.clone(), self.peer(node), seed);
         for (version, lapsed) in self.stores[node].values() {
             self.nodes[node].restore(version.clone(), *lapsed);
         }
@@ -293,7 +294,7 @@ impl World {
                 let other = self.node_of(&peer);
                 self.links.retain(|link| *link != (node, other) && *link != (other, node));
             }
-            Output::Processed { .. } | Output::Notice(_) => {}
+            Output::Processed { .. } | Output::Dial { .. } | Output::Notice(_) => {}
         }
     }
 

@@ -1,0 +1,373 @@
+//! Broadcast: over which links a version is pushed, over which it is only announced.
+//!
+//! In: links, versions that were accepted, came again or were announced, time. Out: [`Spread`]s, prunes and [`Graft`]s.
+//! Always: a version that was accepted is pushed or announced over every allowed link whose peer is not known to hold
+//! it; a link over which a second copy came becomes lazy, but never the one that brought the first.
+//! Spec: `spec/11-dissemination.md`, section 3. Tested: `broadcast/tests.rs`.
+//!
+//! Eager links of all nodes together form one tree, which every version follows whoever published it; the others only
+//! announce, and where the tree is torn what was announced is asked for (after PlumTree, Leitao et al., 2007). Left to itself
+//! such a tree becomes deep: in it wins who is first, and many short hops are often first. So once a minute one node sends
+//! a *beat* over all links, each node takes the link on which it is nearest to that node as its parent, and the tree is as
+//! flat as the links allow.
+
+mod beat;
+mod missing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::neighbours::{FULL_MESH_MAX, OUTBOUND_LINKS_WANTED};
+use super::random::Random;
+use crate::id::Vid;
+use crate::limits::LINKS_MAX;
+use crate::node::Peer;
+use crate::time::UnixMillis;
+use beat::Shape;
+pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
+use missing::Missing;
+
+/// Versions whose spread is remembered, so that a second copy can be judged: about 400 KB.
+pub const RECENT_IDS_MAX: usize = 4_096;
+/// An announced version that has not come by itself is asked for after so long, milliseconds: more than it takes through the
+/// tree, less than a person notices.
+pub const GRAFT_AFTER_MS: u64 = 500;
+/// Versions in one `Graft`.
+pub const GRAFT_IDS_MAX: usize = 256;
+
+const _: () = assert!(LINKS_MAX <= 64, "holders are bits of a word");
+
+/// How a pushed copy travels; goes with it on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// From the publisher's node to all others: nobody has to pass it on.
+    Direct,
+    /// Through the tree: from eager link to eager link.
+    Tree,
+}
+
+/// Where an accepted version came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Handed in here. `reaches_everyone` as [`Neighbours::reaches_everyone`](super::Neighbours::reaches_everyone) says.
+    Published {
+        /// Every node that is up is linked to this one.
+        reaches_everyone: bool,
+    },
+    /// A push.
+    Pushed {
+        /// Who pushed it.
+        from: Peer,
+        /// As the frame said.
+        route: Route,
+    },
+    /// The answer to a graft, or found by comparison or catch-up.
+    Pulled {
+        /// Who sent it.
+        from: Peer,
+    },
+}
+
+/// Where an accepted version goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Get it at once.
+    pub push: Vec<Peer>,
+    /// What the frames for them say.
+    pub route: Route,
+    /// Get its name only, with the next batch. Leave out who is known to hold it by then ([`Broadcast::is_known_to`]).
+    pub announce: Vec<Peer>,
+}
+
+/// A frame that keeps the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Asks for announced versions. The link is eager from now on, on both sides.
+    Graft {
+        /// Receiver.
+        to: Peer,
+        /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
+        ids: Vec<Vid>,
+    },
+    /// The link is lazy from now on, on both sides.
+    Prune {
+        /// Receiver.
+        to: Peer,
+    },
+    /// Tells how far the root of the tree is.
+    Beat {
+        /// Receivers.
+        to: Vec<Peer>,
+        /// What the frame says.
+        beat: Beat,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    /// Bit that stands for it; no other link has it.
+    number: u32,
+    is_eager: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Recent {
+    /// Links whose peers are known to hold it.
+    holders: u64,
+    /// The link that brought it.
+    first: Option<u32>,
+}
+
+/// One node's part in spreading versions.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    links: BTreeMap<Peer, Link>,
+    /// Of the network.
+    nodes: usize,
+    recent: BTreeMap<Vid, Recent>,
+    recent_order: VecDeque<Vid>,
+    missing: Missing,
+    /// Links that were made eager here and whose peers do not know it yet.
+    repairs: Vec<Peer>,
+    own: Peer,
+    shape: Shape,
+    random: Random,
+}
+
+impl Broadcast {
+    /// Without links. `seed` as for [`Neighbours::new`](super::Neighbours::new), but another.
+    pub fn new(own: Peer, seed: u64) -> Broadcast {
+        Broadcast {
+            own,
+            shape: Shape::default(),
+            links: BTreeMap::new(),
+            nodes: 0,
+            recent: BTreeMap::new(),
+            recent_order: VecDeque::new(),
+            missing: Missing::default(),
+            repairs: Vec::new(),
+            random: Random::new(seed),
+        }
+    }
+
+    /// Tells how many nodes the network has ([`Neighbours::network_nodes`](super::Neighbours::network_nodes)): beats are for those that
+    /// are no full mesh.
+    pub fn set_network_nodes(&mut self, nodes: usize) {
+        self.nodes = nodes;
+    }
+
+    /// A greeted link. In the overlay it is lazy unless it is the first; else it is eager until it brings something in vain.
+    /// False when there are [`LINKS_MAX`] already: then it is not used.
+    pub fn link_up(&mut self, peer: Peer) -> bool {
+        self.link_down(&peer);
+        let used = self.links.values().fold(0_u64, |used, link| used | 1 << link.number);
+        let number = used.trailing_ones();
+        if number as usize >= LINKS_MAX {
+            return false;
+        }
+        let is_eager = !self.has_beats() || self.eager().next().is_none();
+        self.links.insert(peer, Link { number, is_eager });
+        if is_eager && self.has_beats() {
+            self.repairs.push(peer);
+        }
+        true
+    }
+
+    /// The link is down. When it was the last one in the tree, a lazy one takes its place; [`Broadcast::tick`] tells its peer.
+    pub fn link_down(&mut self, peer: &Peer) {
+        let Some(link) = self.links.remove(peer) else { return };
+        self.repairs.retain(|repaired| repaired != peer);
+        let bit = 1 << link.number;
+        for recent in self.recent.values_mut() {
+            recent.holders &= !bit;
+            recent.first = recent.first.filter(|first| *first != link.number);
+        }
+        self.missing.forget_link(link.number);
+        self.shape.forget_link(link.number);
+        if link.is_eager && self.eager().next().is_none() {
+            self.repair();
+        }
+    }
+
+    /// A version was accepted. `may_have` tells which peers it may go to at all.
+    pub fn accepted(&mut self, now: UnixMillis, source: Source, id: Vid, may_have: impl Fn(&Peer) -> bool) -> Spread {
+        let (announcers, was_asked) = self.missing.remove(now, &id);
+        let from = match &source {
+            Source::Published { .. } => None,
+            Source::Pushed { from, .. } | Source::Pulled { from } => Some(*from),
+        };
+        let first = from.and_then(|from| self.links.get(&from)).map(|link| link.number);
+        let holders = announcers | first.map_or(0, |first| 1 << first);
+        let (to_all, to_eager, route) = match source {
+            Source::Published { reaches_everyone: true } => (true, true, Route::Direct),
+            Source::Published { .. } => (false, true, Route::Tree),
+            Source::Pushed { route: Route::Direct, .. } => (false, false, Route::Direct),
+            Source::Pushed { from, route: Route::Tree } => {
+                self.set_eager(&from, true);
+                (false, true, Route::Tree)
+            }
+            // Whoever is behind this node in the tree is likely to wait for what this one had to ask for. What a
+            // comparison found, the neighbours find in the same way, each by itself.
+            Source::Pulled { .. } => (false, was_asked, Route::Tree),
+        };
+        let mut spread = Spread { push: Vec::new(), route, announce: Vec::new() };
+        let mut holders = holders;
+        for (peer, link) in &self.links {
+            let bit = 1 << link.number;
+            if holders & bit != 0 || !may_have(peer) {
+                continue;
+            }
+            if to_all || (to_eager && link.is_eager) {
+                spread.push.push(*peer);
+                holders |= bit;
+            } else {
+                spread.announce.push(*peer);
+            }
+        }
+        self.remember(id, Recent { holders, first });
+        spread
+    }
+
+    /// A version was pushed that is here already. True: tell `from` by `Prune` that it is to announce from now on.
+    pub fn duplicate(&mut self, from: &Peer, id: &Vid, route: Route) -> bool {
+        let Some(number) = self.links.get(from).map(|link| link.number) else { return false };
+        let Some(recent) = self.recent.get_mut(id) else { return false };
+        recent.holders |= 1 << number;
+        if route != Route::Tree || recent.first == Some(number) {
+            return false;
+        }
+        self.set_eager(from, false);
+        true
+    }
+
+    /// A version was announced that is *not* here. What is here may be noted with [`Broadcast::held_by`].
+    pub fn announced(&mut self, now: UnixMillis, from: &Peer, id: Vid) {
+        if let Some(link) = self.links.get(from) {
+            // Of those who wait for one version, the first that asks for it also hands it on to the others.
+            let wait_ms = GRAFT_AFTER_MS / 2 + self.random.next() % GRAFT_AFTER_MS;
+            self.missing.announced(now, link.number, id, wait_ms);
+        }
+    }
+
+    /// A peer said that it holds a version that is here as well.
+    pub fn held_by(&mut self, peer: &Peer, id: &Vid) {
+        if let (Some(link), Some(recent)) = (self.links.get(peer), self.recent.get_mut(id)) {
+            recent.holders |= 1 << link.number;
+        }
+    }
+
+    /// True when this peer is known to hold this version: announcing it would be in vain.
+    pub fn is_known_to(&self, peer: &Peer, id: &Vid) -> bool {
+        let (Some(link), Some(recent)) = (self.links.get(peer), self.recent.get(id)) else { return false };
+        recent.holders & (1 << link.number) != 0
+    }
+
+    /// A peer wants announcements only.
+    pub fn pruned(&mut self, from: &Peer) {
+        self.set_eager(from, false);
+        if self.eager().next().is_none() {
+            self.repair();
+        }
+    }
+
+    /// A peer wants pushes; what it asked for is the node's to send.
+    pub fn grafted(&mut self, from: &Peer) {
+        self.set_eager(from, true);
+    }
+
+    /// A peer said how far the root of the tree is. `is_member` tells whether the root is a node of a member.
+    /// Returns whom to tell what in turn.
+    pub fn beat(&mut self, now: UnixMillis, from: &Peer, beat: Beat, is_member: bool) -> Option<(Vec<Peer>, Beat)> {
+        let number = self.links.get(from)?.number;
+        if beat.root == self.own || !is_member || !self.has_beats() {
+            return None;
+        }
+        let beat = self.shape.heard(now, number, beat)?;
+        let to = self.links.keys().filter(|peer| *peer != from).copied().collect();
+        Some((to, beat))
+    }
+
+    /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`].
+    pub fn tick(&mut self, now: UnixMillis) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        if self.has_beats() && !self.links.is_empty() {
+            let is_poor = self.links.len() < 2 * OUTBOUND_LINKS_WANTED;
+            if let Some(beat) = self.shape.lead(now, self.own, is_poor, &mut self.random) {
+                signals.push(Signal::Beat { to: self.links.keys().copied().collect(), beat });
+            }
+            self.settle(now, &mut signals);
+        }
+        if !self.missing.is_empty() {
+            let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
+            for (number, ids) in self.missing.due(now) {
+                let Some(peer) = peers.get(&number).copied() else { continue };
+                self.set_eager(&peer, true);
+                self.repairs.retain(|repaired| *repaired != peer);
+                signals.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Signal::Graft { to: peer, ids: ids.to_vec() }));
+            }
+        }
+        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, ids: Vec::new() }));
+        signals
+    }
+
+    /// Announced versions that were asked for and did not come, by peer, since the last call. Worth points, for honest
+    /// peers hold what they announce; but a version may have been replaced meanwhile.
+    pub fn unanswered(&mut self) -> Vec<(Peer, u32)> {
+        let unanswered = self.missing.take_unanswered();
+        let count = |(peer, link): (&Peer, &Link)| Some((*peer, *unanswered.get(&link.number)?));
+        self.links.iter().filter_map(count).collect()
+    }
+
+    /// Links in the tree.
+    pub fn eager(&self) -> impl Iterator<Item = &Peer> {
+        self.links.iter().filter(|(_, link)| link.is_eager).map(|(peer, _)| peer)
+    }
+
+    fn remember(&mut self, id: Vid, recent: Recent) {
+        if self.recent.insert(id, recent).is_none() {
+            self.recent_order.push_back(id);
+        }
+        if self.recent_order.len() > RECENT_IDS_MAX
+            && let Some(oldest) = self.recent_order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+    }
+
+    /// Takes its place in the tree that the last beat drew: one parent, and no other link to a node that is as near.
+    fn settle(&mut self, now: UnixMillis, signals: &mut Vec<Signal>) {
+        let Some(place) = self.shape.place(now) else { return };
+        for (peer, link) in &mut self.links {
+            let is_parent = place.parent == Some(link.number);
+            // Whoever is farther than this node may be its child, and says so itself if it is not.
+            let is_other = !is_parent && place.near & (1 << link.number) != 0;
+            if is_parent && !link.is_eager {
+                signals.push(Signal::Graft { to: *peer, ids: Vec::new() });
+                link.is_eager = true;
+            } else if is_other && link.is_eager {
+                signals.push(Signal::Prune { to: *peer });
+                link.is_eager = false;
+            }
+        }
+    }
+
+    /// Beats are for networks in which not everybody is linked to everybody.
+    fn has_beats(&self) -> bool {
+        self.nodes > FULL_MESH_MAX
+    }
+
+    fn set_eager(&mut self, peer: &Peer, is_eager: bool) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.is_eager = is_eager;
+        }
+    }
+
+    /// Makes a random lazy link eager.
+    fn repair(&mut self) {
+        let lazy: Vec<Peer> = self.links.iter().filter(|(_, link)| !link.is_eager).map(|(peer, _)| *peer).collect();
+        let Some(chosen) = lazy.get(self.random.below(lazy.len())).copied() else { return };
+        self.set_eager(&chosen, true);
+        self.repairs.push(chosen);
+    }
+}

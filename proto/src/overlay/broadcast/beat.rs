@@ -1,0 +1,161 @@
+//! Beats: which node is the root of the tree, and how far it is over each link.
+//!
+//! Always: a beat is passed on only when it is new or comes on a shorter way, so each dies out by itself. Nothing is proved by
+//! a beat: a liar can make the tree deeper or itself a parent, and what it then withholds is announced by others.
+
+use std::collections::BTreeMap;
+
+use super::super::random::Random;
+use crate::node::Peer;
+use crate::time::UnixMillis;
+
+/// Between two beats, milliseconds. A beat costs a node some 90 bytes for each link.
+pub const BEAT_INTERVAL_MS: u64 = 60_000;
+/// A beat that has passed so many links is dropped. Ten times what a network of ten thousand nodes needs.
+pub const BEAT_HOPS_MAX: u32 = 64;
+/// A root that was not heard of for so long is gone, milliseconds.
+const SILENCE_MS: u64 = BEAT_INTERVAL_MS * 3 / 2;
+/// Who knows no root waits between one and seven times so long before it beats itself, and a node with few links seven times longer
+/// still: it makes a deeper tree. Milliseconds.
+const LEAD_AFTER_MS: u64 = 5_000;
+/// A node takes its place so long after it heard of a beat first, milliseconds: other ways are known by then.
+const SETTLE_MS: u64 = 1_500;
+/// Clocks of root and reader may differ by so many beats.
+const SEQUENCE_DIFFERENCE_MAX: u64 = 10;
+/// Beats in a day; the order of roots changes daily, so that nobody can choose a key that is always first.
+const BEATS_PER_DAY: u64 = 86_400_000 / BEAT_INTERVAL_MS;
+
+/// How far the root is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// Node in the middle of the tree.
+    pub root: Peer,
+    /// Number of the beat: minutes since 1970 by the root's clock.
+    pub sequence: u64,
+    /// Links from the root to the receiver of this frame.
+    pub hops: u32,
+}
+
+/// Where a node belongs in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Link to the parent; none for the root.
+    pub(super) parent: Option<u32>,
+    /// Links, as bits, to nodes that are not farther from the root than this one.
+    pub(super) near: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    root: Peer,
+    sequence: u64,
+    /// Of this node.
+    hops: u32,
+    /// Of the peers, by link, with the order in which they said it.
+    peers: BTreeMap<u32, (u32, usize)>,
+    heard_at: UnixMillis,
+    is_settled: bool,
+}
+
+/// The last beat.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shape {
+    current: Option<Current>,
+    /// When this node beats, if nobody better does.
+    lead_at: Option<UnixMillis>,
+    is_leading: bool,
+    parent: Option<u32>,
+}
+
+impl Shape {
+    /// A beat came over a link. Returns what to pass on.
+    pub(super) fn heard(&mut self, now: UnixMillis, link: u32, beat: Beat) -> Option<Beat> {
+        let is_plausible = (now / BEAT_INTERVAL_MS).abs_diff(beat.sequence) <= SEQUENCE_DIFFERENCE_MAX;
+        if !is_plausible || beat.hops == 0 || beat.hops >= BEAT_HOPS_MAX {
+            return None;
+        }
+        if self.is_newer(now, &beat) {
+            let (root, sequence, hops) = (beat.root, beat.sequence, beat.hops);
+            let peers = BTreeMap::from([(link, (hops - 1, 0))]);
+            self.current = Some(Current { root, sequence, hops, peers, heard_at: now, is_settled: false });
+            self.is_leading = false;
+            self.lead_at = None;
+            return Some(Beat { hops: hops + 1, ..beat });
+        }
+        let current = self.current.as_mut()?;
+        if (current.root, current.sequence) != (beat.root, beat.sequence) {
+            return None;
+        }
+        let order = current.peers.len();
+        let said = current.peers.entry(link).or_insert((beat.hops - 1, order));
+        said.0 = said.0.min(beat.hops - 1);
+        if beat.hops >= current.hops {
+            return None;
+        }
+        current.hops = beat.hops;
+        Some(Beat { hops: beat.hops + 1, ..beat })
+    }
+
+    /// A beat of this node's own, when it is due.
+    pub(super) fn lead(&mut self, now: UnixMillis, own: Peer, is_poor: bool, random: &mut Random) -> Option<Beat> {
+        let sequence = now / BEAT_INTERVAL_MS;
+        let is_silent = self.current.as_ref().is_none_or(|current| is_silent(current, now));
+        if !self.is_leading && !is_silent {
+            return None;
+        }
+        let wait_ms = LEAD_AFTER_MS * if is_poor { 8 } else { 1 };
+        let lead_at = *self.lead_at.get_or_insert_with(|| now + wait_ms + random.next() % (6 * LEAD_AFTER_MS));
+        let is_far_off = lead_at > now + BEAT_INTERVAL_MS;
+        if lead_at > now && !is_far_off {
+            return None;
+        }
+        self.lead_at = Some(now + BEAT_INTERVAL_MS);
+        self.is_leading = true;
+        let peers = BTreeMap::new();
+        self.current = Some(Current { root: own, sequence, hops: 0, peers, heard_at: now, is_settled: false });
+        Some(Beat { root: own, sequence, hops: 1 })
+    }
+
+    /// This node's place, once for each beat, when the other ways are known as well.
+    pub(super) fn place(&mut self, now: UnixMillis) -> Option<Place> {
+        let parent = self.parent;
+        let current = self.current.as_mut()?;
+        if current.is_settled || now.saturating_sub(current.heard_at) < SETTLE_MS {
+            return None;
+        }
+        current.is_settled = true;
+        let nearest = current.peers.iter().min_by_key(|(link, (hops, order))| (*hops, Some(**link) != parent, *order));
+        self.parent = nearest.map(|(link, _)| *link).filter(|_| current.hops > 0);
+        let near = current.peers.iter().filter(|(_, (hops, _))| *hops <= current.hops);
+        Some(Place { parent: self.parent, near: near.fold(0, |near, (link, _)| near | 1 << link) })
+    }
+
+    pub(super) fn forget_link(&mut self, link: u32) {
+        self.parent = self.parent.filter(|parent| *parent != link);
+        if let Some(current) = &mut self.current {
+            current.peers.remove(&link);
+        }
+    }
+
+    fn is_newer(&self, now: UnixMillis, beat: &Beat) -> bool {
+        let Some(current) = &self.current else { return true };
+        if beat.root == current.root {
+            return beat.sequence > current.sequence;
+        }
+        let day = beat.sequence / BEATS_PER_DAY;
+        is_silent(current, now)
+            || (rank(&beat.root, day) < rank(&current.root, day) && beat.sequence + 2 > current.sequence)
+    }
+}
+
+fn is_silent(current: &Current, now: UnixMillis) -> bool {
+    now.abs_diff(current.heard_at) > SILENCE_MS
+}
+
+/// The lower one leads, when two would.
+fn rank(root: &Peer, day: u64) -> [u8; 8] {
+    let mut rank = [0; 8];
+    let hash = blake3::hash(&[&root.as_bytes()[..], &day.to_be_bytes()].concat());
+    rank.copy_from_slice(&hash.as_bytes()[..8]);
+    rank
+}

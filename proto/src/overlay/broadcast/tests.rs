@@ -1,0 +1,314 @@
+//! What the broadcast always does, each limit with its neighbour.
+
+use super::super::tests::peer;
+use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_PER_LINK_MAX};
+use super::*;
+
+const NOW: UnixMillis = 1_800_000_000_000;
+const HERE: Source = Source::Published { reaches_everyone: false };
+
+fn id(number: u32) -> Vid {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    Vid(bytes)
+}
+
+/// A node of a network of so many, with links to nodes 1 to `links`, all eager.
+fn node(nodes: usize, links: u32) -> Broadcast {
+    let mut broadcast = Broadcast::new(peer(0), 42);
+    broadcast.set_network_nodes(nodes);
+    for number in 1..=links {
+        assert!(broadcast.link_up(peer(number)));
+        broadcast.grafted(&peer(number));
+    }
+    broadcast.repairs.clear();
+    broadcast
+}
+
+fn pushed(from: u32) -> Source {
+    Source::Pushed { from: peer(from), route: Route::Tree }
+}
+
+fn grafts(signals: &[Signal]) -> Vec<(Peer, Vec<Vid>)> {
+    let graft = |signal: &Signal| match signal {
+        Signal::Graft { to, ids } => Some((*to, ids.clone())),
+        _ => None,
+    };
+    signals.iter().filter_map(graft).collect()
+}
+
+/// Peers of eager links.
+fn eager(broadcast: &Broadcast) -> Vec<Peer> {
+    broadcast.eager().copied().collect()
+}
+
+fn sorted(mut peers: Vec<Peer>) -> Vec<Peer> {
+    peers.sort_unstable();
+    peers
+}
+
+fn peers(numbers: impl IntoIterator<Item = u32>) -> Vec<Peer> {
+    sorted(numbers.into_iter().map(peer).collect())
+}
+
+#[test]
+fn a_version_goes_on_over_eager_links_and_is_announced_over_the_others_and_never_back() {
+    let mut broadcast = node(40, 4);
+    broadcast.pruned(&peer(2));
+    let spread = broadcast.accepted(NOW, pushed(1), id(1), |_| true);
+    assert_eq!((sorted(spread.push), spread.route, spread.announce), (peers([3, 4]), Route::Tree, vec![peer(2)]));
+}
+
+#[test]
+fn what_reaches_everyone_is_passed_on_by_nobody() {
+    let mut publisher = node(5, 4);
+    publisher.pruned(&peer(2));
+    let spread = publisher.accepted(NOW, Source::Published { reaches_everyone: true }, id(1), |_| true);
+    assert_eq!((sorted(spread.push), spread.route, spread.announce), (peers(1..=4), Route::Direct, vec![]));
+    let mut receiver = node(5, 4);
+    let source = Source::Pushed { from: peer(1), route: Route::Direct };
+    let spread = receiver.accepted(NOW, source, id(1), |_| true);
+    assert_eq!((spread.push, sorted(spread.announce)), (vec![], peers(2..=4)));
+}
+
+#[test]
+fn nothing_goes_to_peers_that_may_not_have_it() {
+    let mut broadcast = node(1_000, 6);
+    broadcast.pruned(&peer(2));
+    broadcast.pruned(&peer(3));
+    let allowed = |other: &Peer| *other != peer(2) && *other != peer(4);
+    let spread = broadcast.accepted(NOW, HERE, id(1), allowed);
+    assert_eq!((sorted(spread.push), spread.announce), (peers([1, 5, 6]), vec![peer(3)]));
+}
+
+#[test]
+fn a_second_copy_makes_its_link_lazy() {
+    let mut broadcast = node(40, 3);
+    broadcast.accepted(NOW, pushed(1), id(1), |_| true);
+    assert!(broadcast.duplicate(&peer(2), &id(1), Route::Tree));
+    assert_eq!(sorted(eager(&broadcast)), peers([1, 3]));
+}
+
+#[test]
+fn copies_from_who_was_first_or_that_did_not_come_through_the_tree_prune_nothing() {
+    let mut broadcast = node(40, 3);
+    broadcast.accepted(NOW, pushed(1), id(1), |_| true);
+    assert!(!broadcast.duplicate(&peer(1), &id(1), Route::Tree));
+    assert!(!broadcast.duplicate(&peer(2), &id(1), Route::Direct));
+    assert!(!broadcast.duplicate(&peer(2), &id(2), Route::Tree), "not remembered");
+    assert_eq!(eager(&broadcast).len(), 3);
+}
+
+#[test]
+fn whoever_brings_something_first_is_in_the_tree() {
+    let mut broadcast = node(40, 3);
+    broadcast.pruned(&peer(2));
+    broadcast.accepted(NOW, pushed(2), id(1), |_| true);
+    assert_eq!(eager(&broadcast).len(), 3);
+}
+
+#[test]
+fn what_was_announced_and_does_not_come_is_asked_for_once_the_wait_is_over() {
+    let mut broadcast = node(40, 3);
+    broadcast.pruned(&peer(2));
+    broadcast.announced(NOW, &peer(2), id(1));
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1)), []);
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2)), [(peer(2), vec![id(1)])]);
+    assert!(eager(&broadcast).contains(&peer(2)));
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2 + 1)), [], "it is asked for once");
+}
+
+#[test]
+fn what_comes_in_time_is_not_asked_for() {
+    let mut broadcast = node(40, 3);
+    broadcast.announced(NOW, &peer(2), id(1));
+    broadcast.accepted(NOW + 100, pushed(1), id(1), |_| true);
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), []);
+    assert!(broadcast.is_known_to(&peer(2), &id(1)), "who announces it needs no announcement");
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_asked_of_the_next_and_told() {
+    let mut broadcast = node(40, 3);
+    broadcast.announced(NOW, &peer(2), id(1));
+    broadcast.announced(NOW, &peer(3), id(1));
+    let first = grafts(&broadcast.tick(NOW + 1_000));
+    let second = grafts(&broadcast.tick(NOW + 5_000));
+    assert_eq!((first[0].0, second[0].0), (peer(2), peer(3)));
+    assert_eq!(broadcast.unanswered(), [(peer(2), 1)]);
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), [], "nobody is left");
+    assert_eq!(broadcast.missing.len(), 0);
+    assert_eq!(broadcast.unanswered(), [(peer(3), 1)]);
+}
+
+#[test]
+fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced() {
+    let mut broadcast = node(40, 3);
+    broadcast.announced(NOW, &peer(1), id(1));
+    broadcast.tick(NOW + 1_000);
+    let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(1), |_| true);
+    assert_eq!(sorted(spread.push), peers([2, 3]));
+    let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(2), |_| true);
+    assert_eq!((spread.push, sorted(spread.announce)), (vec![], peers([2, 3])));
+}
+
+#[test]
+fn one_link_may_announce_1024_missing_versions_and_all_together_8192() {
+    let mut broadcast = node(40, 10);
+    for number in 0..=MISSING_IDS_PER_LINK_MAX as u32 {
+        broadcast.announced(NOW, &peer(1), id(number));
+    }
+    assert_eq!(broadcast.missing.len(), MISSING_IDS_PER_LINK_MAX);
+    for number in 0..=MISSING_IDS_MAX as u32 {
+        broadcast.announced(NOW, &peer(2 + number % 9), id(10_000 + number));
+    }
+    assert_eq!(broadcast.missing.len(), MISSING_IDS_MAX);
+}
+
+#[test]
+fn what_is_asked_for_at_once_is_limited() {
+    let mut broadcast = node(40, 10);
+    for number in 0..=ASKED_IDS_MAX as u32 {
+        broadcast.announced(NOW, &peer(1 + number % 2), id(number));
+    }
+    let asked = grafts(&broadcast.tick(NOW + 10_000));
+    assert!(asked.iter().all(|(_, ids)| ids.len() <= GRAFT_IDS_MAX));
+    assert_eq!(asked.iter().map(|(_, ids)| ids.len()).sum::<usize>(), ASKED_IDS_MAX);
+    broadcast.accepted(NOW + 10_010, Source::Pulled { from: asked[0].0 }, asked[0].1[0], |_| true);
+    // One came, so one more may be asked for, as soon as the burst pauses.
+    let more = grafts(&broadcast.tick(NOW + 10_900));
+    assert_eq!(more.iter().map(|(_, ids)| ids.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn in_a_burst_that_still_brings_something_nothing_is_asked_for() {
+    let mut broadcast = node(40, 3);
+    for number in 0..200 {
+        broadcast.announced(NOW, &peer(2), id(number));
+    }
+    for number in 0..20 {
+        let now = NOW + 100 * u64::from(number);
+        broadcast.accepted(now, pushed(1), id(number), |_| true);
+        assert_eq!(grafts(&broadcast.tick(now)), []);
+    }
+    assert!(!grafts(&broadcast.tick(NOW + 5_000)).is_empty(), "it has stopped");
+}
+
+#[test]
+fn versions_remembered_are_4096_at_most() {
+    let mut broadcast = node(40, 1);
+    for number in 0..=RECENT_IDS_MAX as u32 {
+        broadcast.accepted(NOW, HERE, id(number), |_| true);
+    }
+    assert_eq!(broadcast.recent.len(), RECENT_IDS_MAX);
+    assert!(!broadcast.is_known_to(&peer(1), &id(0)) && broadcast.is_known_to(&peer(1), &id(1)));
+}
+
+#[test]
+fn links_are_64_at_most() {
+    let mut broadcast = node(40, LINKS_MAX as u32);
+    assert!(!broadcast.link_up(peer(LINKS_MAX as u32 + 1)));
+    broadcast.link_down(&peer(5));
+    assert!(broadcast.link_up(peer(LINKS_MAX as u32 + 1)));
+}
+
+#[test]
+fn a_new_link_inherits_nothing_from_one_that_is_gone() {
+    let mut broadcast = node(40, 3);
+    broadcast.accepted(NOW, pushed(3), id(1), |_| true);
+    broadcast.announced(NOW, &peer(3), id(2));
+    broadcast.link_down(&peer(3));
+    broadcast.link_up(peer(4));
+    assert!(!broadcast.is_known_to(&peer(4), &id(1)));
+    assert!(
+        broadcast
+            .tick(NOW + 10_000)
+            .iter()
+            .all(|signal| !matches!(signal, Signal::Graft { ids, .. } if !ids.is_empty()))
+    );
+}
+
+#[test]
+fn a_node_that_loses_its_last_eager_link_takes_another_at_once() {
+    let mut broadcast = node(40, 3);
+    broadcast.pruned(&peer(2));
+    broadcast.pruned(&peer(3));
+    broadcast.link_down(&peer(1));
+    assert_eq!(eager(&broadcast).len(), 1);
+    assert_eq!(grafts(&broadcast.tick(NOW)), [(eager(&broadcast)[0], vec![])]);
+}
+
+#[test]
+fn a_node_whose_last_eager_link_is_pruned_takes_another_at_once() {
+    let mut broadcast = node(40, 2);
+    broadcast.pruned(&peer(1));
+    broadcast.pruned(&peer(2));
+    assert_eq!(eager(&broadcast).len(), 1);
+}
+
+fn beat(root: u32, sequence: u64, hops: u32) -> Beat {
+    Beat { root: peer(root), sequence, hops }
+}
+
+fn settled(broadcast: &mut Broadcast, now: UnixMillis) -> Vec<Peer> {
+    broadcast.tick(now + 10_000);
+    sorted(eager(broadcast))
+}
+
+#[test]
+fn after_a_beat_the_nearest_is_the_parent_and_others_as_near_are_lazy() {
+    let minute = NOW / BEAT_INTERVAL_MS;
+    let mut broadcast = node(40, 4);
+    broadcast.beat(NOW, &peer(1), beat(9, minute, 4), true);
+    broadcast.beat(NOW, &peer(2), beat(9, minute, 3), true);
+    broadcast.beat(NOW, &peer(3), beat(9, minute, 4), true);
+    broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
+    // This node is 3 hops away; 4 is 4 hops away and may be its child.
+    assert_eq!(settled(&mut broadcast, NOW), peers([2, 4]));
+}
+
+#[test]
+fn a_beat_is_passed_on_when_it_is_new_or_came_on_a_shorter_way() {
+    let minute = NOW / BEAT_INTERVAL_MS;
+    let mut broadcast = node(40, 3);
+    let passed = |passed: Option<(Vec<Peer>, Beat)>| passed.map(|(to, beat)| (sorted(to), beat.hops));
+    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute, 4), true)), Some((peers([2, 3]), 5)));
+    assert_eq!(passed(broadcast.beat(NOW, &peer(2), beat(9, minute, 4), true)), None);
+    assert_eq!(passed(broadcast.beat(NOW, &peer(3), beat(9, minute, 2), true)), Some((peers([1, 2]), 3)));
+    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute - 1, 1), true)), None, "an old one");
+}
+
+#[test]
+fn beats_of_strangers_of_other_times_and_from_too_far_are_not_passed_on() {
+    let minute = NOW / BEAT_INTERVAL_MS;
+    let mut broadcast = node(40, 2);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 1), false), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute + 11, 1), true), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, BEAT_HOPS_MAX), true), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 0), true), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(0, minute, 1), true), None, "this node's own");
+    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute + 10, BEAT_HOPS_MAX - 1), true).is_some());
+}
+
+#[test]
+fn who_hears_no_beat_beats_itself_and_stops_when_a_better_one_does() {
+    let mut broadcast = node(40, 2);
+    let beats = |broadcast: &mut Broadcast, from: UnixMillis, seconds: u64| -> usize {
+        let at = |second| from + second * 1_000;
+        let is_beat = |signal: &Signal| matches!(signal, Signal::Beat { .. });
+        (0..seconds).map(|second| broadcast.tick(at(second)).iter().filter(|signal| is_beat(signal)).count()).sum()
+    };
+    assert!(beats(&mut broadcast, NOW, 300) >= 4);
+    let now = NOW + 300_000;
+    let better =
+        (1..50).find(|root| broadcast.beat(now, &peer(1), beat(*root, now / BEAT_INTERVAL_MS, 3), true).is_some());
+    assert!(better.is_some(), "one of 49 ranks before node 0");
+    assert_eq!(beats(&mut broadcast, now, 60), 0);
+    assert!(beats(&mut broadcast, now + 60_000, 300) > 0, "the better one has fallen silent");
+}
+
+#[test]
+fn up_to_thirty_nodes_nobody_beats() {
+    let mut broadcast = node(FULL_MESH_MAX, 3);
+    assert!((0..300).all(|second| broadcast.tick(NOW + second * 1_000).is_empty()));
+}
