@@ -31,8 +31,6 @@ const ANNOUNCED_MAX: usize = 65_536;
 const COMPARE_AFTER_DROP_MS: u64 = 5_000;
 /// Points of a peer that broke the specification: the seventh breach in ten minutes shuts it out.
 const BREACH_POINTS: u32 = 16;
-/// Points for each version that a peer announced and did not have.
-const UNANSWERED_POINTS: u32 = 1;
 
 /// A version that entered a set.
 #[derive(Debug)]
@@ -138,9 +136,6 @@ impl Node {
                 Signal::Prune { to } => outputs.push(prune(to)),
                 Signal::Beat { to, beat } => outputs.push(Output::Send { to, frame: write_beat(&beat) }),
             }
-        }
-        for (peer, count) in self.broadcast.unanswered() {
-            self.neighbours.misbehaved(now, &peer, count.saturating_mul(UNANSWERED_POINTS));
         }
         if self.news.announced.len() >= ANNOUNCED_MAX {
             self.news.announced.clear();

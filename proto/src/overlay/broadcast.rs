@@ -311,8 +311,8 @@ impl Broadcast {
         signals
     }
 
-    /// Announced versions that were asked for and did not come, by peer, since the last call. Worth points, for honest
-    /// peers hold what they announce; but a version may have been replaced meanwhile.
+    /// Announced versions that were asked for and did not come, by peer, since the last call. For people only: an honest
+    /// peer's version may have been replaced, or lost in a crash, meanwhile.
     pub fn unanswered(&mut self) -> Vec<(Peer, u32)> {
         let unanswered = self.missing.take_unanswered();
         let count = |(peer, link): (&Peer, &Link)| Some((*peer, *unanswered.get(&link.number)?));

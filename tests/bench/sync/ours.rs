@@ -357,7 +357,7 @@ impl Pair {
             Some(Content::Hello(_) | Content::Ping(_) | Content::Pong(_) | Content::Neighbours(_)) => (bytes, false),
             Some(Content::Versions(versions)) => (envelope_bytes(&versions), true),
             Some(Content::Compressed(compressed)) => {
-                let v1::Compressed { dictionary, payload_bytes, data } = compressed;
+                let v1::Compressed { dictionary, payload_bytes, data, .. } = compressed;
                 let payload = decompress(dictionary, payload_bytes as usize, &data, FRAME_BYTES_MAX)?;
                 // All but the envelopes is counted as if it had not been compressed.
                 let around = payload.len() as u64 - envelope_bytes(&v1::Versions::decode(payload.as_slice())?);
