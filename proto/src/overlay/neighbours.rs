@@ -61,6 +61,11 @@ const SWAP_INTERVAL_MS: u64 = 600_000;
 const SURPLUS_INTERVAL_MS: u64 = 1_000;
 /// Draws in the search for a node to dial; what is not found is looked for again at the next tick.
 const DRAWS_MAX: usize = 128;
+/// An inbound link is not given up for want of room before this time, milliseconds: whoever is new to the network knows no
+/// other node, and learns on it whom else to dial.
+pub const NEWCOMER_MS: u64 = 15_000;
+/// Inbound links beyond the limits that may be so young; more of them are given up at once.
+pub const NEWCOMERS_MAX: usize = 8;
 /// Points at which a peer is shut out. They halve every ten minutes.
 pub const POINTS_MAX: u32 = 100;
 /// A peer that was shut out may come back below so many points.
@@ -286,7 +291,7 @@ impl Neighbours {
         self.shut_out(now, &mut actions);
         if !self.is_mesh {
             if std::mem::take(&mut self.may_be_crowded) {
-                self.make_room(&mut actions);
+                self.make_room(now, &mut actions);
             }
             self.give_up_surplus(now, &mut actions);
         }
@@ -354,8 +359,18 @@ impl Neighbours {
     }
 
     /// Gives up inbound links beyond the limits: each time the newest of the organisation that has most.
-    fn make_room(&mut self, actions: &mut Vec<Action>) {
-        let dropped: BTreeSet<Peer> = drops(actions);
+    fn make_room(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
+        let mut young: Vec<(u64, Peer)> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !link.outbound && link.since <= now && now - link.since < NEWCOMER_MS)
+            .map(|(peer, link)| (link.number, *peer))
+            .collect();
+        young.sort_unstable();
+        // They are looked at again when they are older.
+        self.may_be_crowded = !young.is_empty();
+        let mut dropped: BTreeSet<Peer> = drops(actions);
+        dropped.extend(young.into_iter().take(NEWCOMERS_MAX).map(|(_, peer)| peer));
         let org_limit = self.links_per_org();
         // By organisation: all links, and the inbound ones as (number, peer), oldest first.
         type OrgLinks = (usize, Vec<(u64, Peer)>);
