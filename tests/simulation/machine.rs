@@ -7,7 +7,6 @@ use fingerpost_proto::node::{Node, Peer};
 use fingerpost_proto::version::SignedVersion;
 
 use super::byzantine::Byzantine;
-use super::dialling::Dialler;
 use super::invariants::Watch;
 use super::store::{Cursors, Rows, Store};
 
@@ -19,7 +18,6 @@ pub(super) struct Machine {
     pub(super) store: Store,
     /// Current link to each peer: number, and whether this machine dialled it.
     pub(super) links: BTreeMap<Peer, (usize, bool)>,
-    pub(super) dialler: Dialler,
     /// Members' node keys as the node last said.
     pub(super) members: Vec<Peer>,
     pub(super) admitted: BTreeSet<Peer>,

@@ -17,7 +17,6 @@ pub struct Options {
     /// What is kept of the event log.
     pub recording: Recording,
     pub(super) byzantine_percent: u64,
-    pub(super) links_wanted: usize,
     pub(super) queue_bytes_max: usize,
     pub(super) latency_us_max: u64,
     pub(super) bytes_per_second: u64,
@@ -64,9 +63,6 @@ impl Options {
             memberships: is_on(60),
         };
         let byzantine_percent = if is_on(60) { random.within(5..31) } else { 0 };
-        // With few links among many liars an honest node may know nobody honest; that is another question than this one.
-        let fewest = if byzantine_percent > 0 { 12 } else { 4 };
-        let links_wanted = *random.pick(&[fewest, fewest, fewest.max(8), 14, 30]).unwrap_or(&30);
         Options {
             seed,
             nodes,
@@ -74,7 +70,6 @@ impl Options {
             settling_ms_max: 45 * 60 * 1_000,
             recording: Recording::None,
             byzantine_percent,
-            links_wanted,
             queue_bytes_max: *random.pick(&[8 << 20, 8 << 20, 256 << 10]).unwrap_or(&(8 << 20)),
             latency_us_max: *random.pick(&[2_000, 40_000, 150_000, 600_000]).unwrap_or(&40_000),
             bytes_per_second: *random.pick(&[20_000, 125_000, 1_250_000, 12_500_000]).unwrap_or(&1_250_000),

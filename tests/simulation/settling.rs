@@ -74,15 +74,17 @@ impl World {
                 self.crash(number, false);
             }
             self.machines[number].store.disk = Disk::Good;
-            let is_in = match self.cast.organisations[self.machines[number].org].role {
-                Role::Founder | Role::Invited(_) | Role::Outsider => true,
-                Role::Newcomer(_) => !self.machines[number].entry.is_empty(),
-            };
-            if is_in {
+            if self.is_set_up(number) {
                 self.start(number)?;
             }
         }
         Ok(())
+    }
+
+    /// A newcomer's machines run from the moment it is told that it has joined; it may become a member later than that.
+    fn is_set_up(&self, number: usize) -> bool {
+        let machine = &self.machines[number];
+        !matches!(self.cast.organisations[machine.org].role, Role::Newcomer(_)) || !machine.entry.is_empty()
     }
 
     fn view(&self, number: usize) -> Option<View> {
@@ -97,7 +99,8 @@ impl World {
         (0..self.machines.len()).filter(move |number| {
             let machine = &self.machines[*number];
             let org = &self.cast.organisations[machine.org].id;
-            machine.is_honest() && node.is_some_and(|node| node.standing(org) == Standing::Member)
+            let is_expected = machine.is_honest() && self.is_set_up(*number);
+            is_expected && node.is_some_and(|node| node.standing(org) == Standing::Member)
         })
     }
 

@@ -8,11 +8,11 @@
 mod acts;
 mod byzantine;
 mod cast;
-mod dialling;
 mod driver;
 mod faults;
 mod history;
 mod invariants;
+mod links;
 mod machine;
 mod network;
 mod options;

@@ -13,7 +13,6 @@ use fingerpost_proto::version::{SignedVersion, VerifiedVersion};
 use super::acts::Script;
 use super::byzantine::Byzantine;
 use super::cast::{BEGIN_MS, Cast, Role};
-use super::dialling::Dialler;
 use super::faults::Undo;
 use super::history::{Counts, History};
 use super::invariants::Watch;
@@ -223,7 +222,6 @@ impl World {
                 node: None,
                 store: Store::new(rows, Vec::new()),
                 links: BTreeMap::new(),
-                dialler: Dialler::new(self.random.next(), self.options.links_wanted),
                 members: Vec::new(),
                 admitted: BTreeSet::new(),
                 incarnation: 0,
@@ -372,6 +370,10 @@ impl World {
         machine.watch.begin(&machine.store);
         self.refresh_members(number);
         self.perform(number, outputs)?;
+        if let Some(inviter) = self.machines[number].inviter {
+            let peer = self.peer(inviter);
+            self.handle(number, Input::Introduced { peer })?;
+        }
         let entry: Vec<Vec<u8>> =
             self.machines[number].entry.iter().map(|version| version.envelope().to_vec()).collect();
         if entry.is_empty() {

@@ -62,6 +62,11 @@ const SWAP_INTERVAL_MS: u64 = 600_000;
 const SURPLUS_INTERVAL_MS: u64 = 1_000;
 /// Draws in the search for a node to dial; what is not found is looked for again at the next tick.
 const DRAWS_MAX: usize = 128;
+/// An inbound link is not given up for want of room before this time, milliseconds: whoever is new to the network knows no
+/// other node, and learns on it whom else to dial.
+pub const NEWCOMER_MS: u64 = 15_000;
+/// Inbound links beyond the limits that may be so young; more of them are given up at once.
+pub const NEWCOMERS_MAX: usize = 8;
 /// Points at which a peer is shut out. They halve every ten minutes.
 pub const POINTS_MAX: u32 = 100;
 /// A peer that was shut out may come back below so many points.
@@ -228,11 +233,12 @@ impl Neighbours {
             history.failures = 0;
         }
         match how {
-            Ended::Lost => history.pause(now, PAUSE_MS_MIN, PAUSE_MS_MAX, &mut self.random),
+            // The other side may take a dead link for a living one, and turn this away until it notices.
+            Ended::Lost | Ended::Replaced => history.pause(now, PAUSE_MS_MIN, PAUSE_MS_MAX, &mut self.random),
             Ended::Elsewhere | Ended::Refused => {
                 history.pause(now, REFUSED_PAUSE_MS_MIN, REFUSED_PAUSE_MS_MAX, &mut self.random);
             }
-            Ended::Replaced | Ended::Dropped => {}
+            Ended::Dropped => {}
         }
     }
 
@@ -286,7 +292,7 @@ impl Neighbours {
         self.shut_out(now, &mut actions);
         if !self.is_mesh {
             if std::mem::take(&mut self.may_be_crowded) {
-                self.make_room(&mut actions);
+                self.make_room(now, &mut actions);
             }
             self.give_up_surplus(now, &mut actions);
         }

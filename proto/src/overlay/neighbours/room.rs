@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, DropReason, INBOUND_LINKS_MAX, Neighbours, OUTBOUND_LINKS_WANTED, SURPLUS_INTERVAL_MS};
+use super::{
+    Action, DropReason, INBOUND_LINKS_MAX, NEWCOMER_MS, NEWCOMERS_MAX, Neighbours, OUTBOUND_LINKS_WANTED,
+    SURPLUS_INTERVAL_MS,
+};
 use crate::id::OrgId;
 use crate::node::Peer;
 use crate::time::UnixMillis;
@@ -25,8 +28,18 @@ impl OfOrg {
 
 impl Neighbours {
     /// Gives up inbound links beyond the limits: each time the newest of the organisation that has most.
-    pub(super) fn make_room(&mut self, actions: &mut Vec<Action>) {
-        let dropped: BTreeSet<Peer> = drops(actions);
+    pub(super) fn make_room(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
+        let mut young: Vec<(u64, Peer)> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !link.outbound && link.since <= now && now - link.since < NEWCOMER_MS)
+            .map(|(peer, link)| (link.number, *peer))
+            .collect();
+        young.sort_unstable();
+        // They are looked at again when they are older.
+        self.may_be_crowded = !young.is_empty();
+        let mut dropped: BTreeSet<Peer> = drops(actions);
+        dropped.extend(young.into_iter().take(NEWCOMERS_MAX).map(|(_, peer)| peer));
         let org_limit = self.links_per_org();
         let mut orgs: BTreeMap<Option<OrgId>, OfOrg> = BTreeMap::new();
         let mut inbound = 0;

@@ -151,6 +151,16 @@ fn a_link_that_held_a_minute_begins_with_short_pauses_again() {
 }
 
 #[test]
+fn who_is_turned_away_for_a_link_that_it_does_not_have_waits_before_it_dials_again() {
+    let mut neighbours = among(1);
+    neighbours.tick(NOW);
+    neighbours.connected(NOW, peer(1), true);
+    neighbours.disconnected(NOW, &peer(1), Ended::Replaced);
+    assert_eq!(dials(&neighbours.tick(NOW + PAUSE_MS_MIN * 3 / 4 - 1)), []);
+    assert_eq!(dials(&neighbours.tick(NOW + PAUSE_MS_MIN * 5 / 4)), [peer(1)]);
+}
+
+#[test]
 fn a_lost_outbound_link_is_replaced_at_once() {
     let mut neighbours = among(100);
     run(&mut neighbours, NOW, 10);
@@ -173,7 +183,8 @@ fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_the_newest_
     assert_eq!(dropped(&neighbours.tick(NOW + 21_000)), []);
     let last = strangers[INBOUND_LINKS_MAX];
     neighbours.connected(NOW + 22_000, last, false);
-    let actions = neighbours.tick(NOW + 22_000);
+    assert_eq!(dropped(&neighbours.tick(NOW + 22_000 + NEWCOMER_MS - 1)), []);
+    let actions = neighbours.tick(NOW + 22_000 + NEWCOMER_MS);
     assert_eq!(dropped(&actions), [(last, DropReason::Crowded)]);
     let told = actions.iter().find_map(|action| match action {
         Action::Drop { instead, .. } => Some(instead.clone()),
@@ -182,6 +193,19 @@ fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_the_newest_
     let told = told.expect("one is dropped");
     assert!(told.len() == SHUFFLE_PEERS_MAX && !told.contains(&last));
     assert_eq!(outbound(&neighbours), own);
+}
+
+#[test]
+fn newcomers_get_time_to_learn_of_others_and_are_eight_at_most_beyond_the_limit() {
+    let mut neighbours = among(200);
+    for number in 1..=(INBOUND_LINKS_MAX + NEWCOMERS_MAX) as u32 {
+        let at = NOW + if number > INBOUND_LINKS_MAX as u32 { 2 * NEWCOMER_MS } else { 0 };
+        neighbours.connected(at, peer(number), false);
+    }
+    let now = NOW + 2 * NEWCOMER_MS;
+    assert_eq!(dropped(&neighbours.tick(now)), []);
+    neighbours.connected(now, peer(100), false);
+    assert_eq!(dropped(&neighbours.tick(now)), [(peer(100), DropReason::Crowded)]);
 }
 
 #[test]
@@ -194,7 +218,7 @@ fn when_inbound_links_are_too_many_the_organisation_with_most_loses_its_newest()
     }
     neighbours.tick(NOW + 100);
     neighbours.connected(NOW + 200, peer(50), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 200)), [(peer(61), DropReason::Crowded)]);
+    assert_eq!(dropped(&neighbours.tick(NOW + 200 + NEWCOMER_MS)), [(peer(61), DropReason::Crowded)]);
 }
 
 #[test]
@@ -204,7 +228,7 @@ fn an_organisation_gets_two_links_and_no_third_while_there_are_others() {
     neighbours.connected(NOW + 1, peer(41), false);
     assert_eq!(dropped(&neighbours.tick(NOW + 2)), []);
     neighbours.connected(NOW + 3, peer(81), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 4)), [(peer(81), DropReason::Crowded)]);
+    assert_eq!(dropped(&neighbours.tick(NOW + 4 + NEWCOMER_MS)), [(peer(81), DropReason::Crowded)]);
     let mut few = among_orgs(120, 2);
     run(&mut few, NOW, 30);
     assert_eq!(few.links.len(), OUTBOUND_LINKS_WANTED, "two organisations must do");
