@@ -10,10 +10,12 @@ pub const VERSIONS_PER_FRAME_MAX: usize = 1_024;
 pub const VERSIONS_FRAME_BYTES_MAX: usize = 240 * 1024;
 /// Ranges in one `Reconcile` frame, those without content included.
 pub const RANGES_PER_FRAME_MAX: usize = 2_304;
-/// Ranges with a fingerprint or items in a `Reconcile` frame that asks for a reply.
+/// Ranges that are not skipped in a `Reconcile` frame that asks for a reply.
 pub const OPEN_RANGES_PER_REQUEST_MAX: usize = 128;
-/// Pairs listed in one range.
-pub const ITEMS_PER_RANGE_MAX: usize = 32;
+/// Digests listed in one range.
+pub const DIGESTS_PER_RANGE_MAX: usize = 32;
+/// Own entries of a range that are compared with listed digests. A side with more cuts the range.
+pub const COMPARED_ENTRIES_PER_RANGE_MAX: usize = 64;
 /// Parts into which a differing range is cut.
 pub const RANGE_FAN_OUT: usize = 16;
 /// Rounds in one reconciliation session.
@@ -28,8 +30,8 @@ pub const WANT_KEYS_MAX: usize = 256;
 pub const FETCH_KEYS_MAX: usize = 4_096;
 /// Hints in one `Arrivals`.
 pub const HINTS_PER_ARRIVALS_MAX: usize = 8_192;
-/// Arrivals that are sent at once, without a hint.
-pub const DIRECT_ARRIVALS_MAX: usize = 16;
+/// Versions that are sent at once, without a hint or offer before: arrivals, and what a session found.
+pub const DIRECT_VERSIONS_MAX: usize = 16;
 /// `Want` frames of one peer that are not yet answered.
 pub const WANTS_OPEN_MAX: usize = 4;
 
@@ -94,7 +96,7 @@ const _: () = assert!(
     "a reply fits its frame, with a gap before and after each range that it cuts"
 );
 const _: () = assert!(
-    OPEN_RANGES_PER_REQUEST_MAX * (ITEMS_PER_RANGE_MAX * 32 + 64) < FRAME_BYTES_MAX,
+    OPEN_RANGES_PER_REQUEST_MAX * (DIGESTS_PER_RANGE_MAX * 4 + 19) < FRAME_BYTES_MAX,
     "a reply made only of lists fits its frame"
 );
 const _: () = assert!(OFFER_PAIRS_MAX * 33 < FRAME_BYTES_MAX && WANT_KEYS_MAX * 17 < FRAME_BYTES_MAX);

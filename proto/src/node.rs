@@ -20,6 +20,7 @@ mod reject;
 mod spreading;
 mod tick;
 mod trust;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_comp
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;
+pub use verified::{Unverified, VerifiedVersion};
 
 use crate::id::{NetworkId, OrgId, Vid};
 use crate::kind::Audience;

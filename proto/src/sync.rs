@@ -3,15 +3,17 @@
 //! Stateless on the answering side: [`answer`] is a function of the set and one frame's ranges.
 //! Spec: `spec/07-sync.md`, section 5. Tested: below and `spec/vectors/ranges_*.json`.
 
+mod digest;
 mod keys;
 mod range;
 
+pub use digest::{Digest, digest};
 pub use keys::{KeyListError, read_keys, read_pairs, write_keys, write_pairs};
 pub use range::{Range, RangeContent, RangeError, read_ranges, write_ranges};
 
 use crate::id::Vid;
-use crate::limits::{ITEMS_PER_RANGE_MAX, OFFERS_PER_ANSWER_MAX, RANGE_FAN_OUT};
-use crate::set::{Index, SetKey};
+use crate::limits::{COMPARED_ENTRIES_PER_RANGE_MAX, DIGESTS_PER_RANGE_MAX, OFFERS_PER_ANSWER_MAX, RANGE_FAN_OUT};
+use crate::set::{Index, Part, SetKey};
 
 /// A record and its winning version, as one side tells the other.
 pub type Pair = (SetKey, Vid);
@@ -19,30 +21,45 @@ pub type Pair = (SetKey, Vid);
 /// Part of the key space: lower bound, inclusive; upper bound, exclusive, `None` for the end.
 pub type Span = (SetKey, Option<SetKey>);
 
+/// Which end of a session answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Began the session, to learn what it lacks.
+    Initiator,
+    /// Answers requests from its set alone.
+    Responder,
+}
+
 /// What follows from a peer's ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Own view of the same span, to send back; empty when nothing is open.
     pub ranges: Vec<Range>,
-    /// Pairs that the peer has and this side lacks or has in another version.
-    pub wants: Vec<Pair>,
-    /// Pairs that this side has and the peer lacks.
+    /// Pairs that this side has and the peer lacks or has in another version.
     pub offers: Vec<Pair>,
     /// Spans of which this side holds nothing and the peer something: lower bound, and upper bound unless it is the end.
     pub fetches: Vec<Span>,
     /// The sets differ somewhere in what was compared.
     pub differs: bool,
+    /// Own entries that were digested for this: work beyond that of the ranges.
+    pub digested: usize,
 }
 
-/// The first range of a session: everything, by its fingerprint.
+/// The first range of a session that is to find out whether sets differ: everything, by its fingerprint.
 pub fn opening(index: &Index) -> Vec<Range> {
-    vec![by_fingerprint(index, &SetKey::default(), None)]
+    vec![Range { upper: None, content: RangeContent::Fingerprint(index.total().fingerprint()) }]
+}
+
+/// The first ranges of a session about sets that are known to differ: what the answer to an [`opening`] would be.
+pub fn opening_of_differing(index: &Index, session: u64) -> Vec<Range> {
+    if index.is_empty() { opening(index) } else { view(index, session, &SetKey::default(), None, index.len()) }
 }
 
 /// Compares a peer's ranges with the own set.
 ///
-/// `lower` is the lower bound of the first range. The work is bounded by the number of ranges, which the caller limits.
-pub fn answer(index: &Index, lower: SetKey, ranges: &[Range]) -> Answer {
+/// `session` is its number, `lower` the lower bound of the first range. The work is bounded by the number of ranges, which
+/// the caller limits.
+pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[Range]) -> Answer {
     let mut answer = Answer::default();
     let mut from = lower;
     for range in ranges {
@@ -58,19 +75,17 @@ pub fn answer(index: &Index, lower: SetKey, ranges: &[Range]) -> Answer {
                 if own.fingerprint() == *fingerprint {
                     skip(&mut answer.ranges, range.upper);
                 } else if own.count == 0 {
-                    answer.fetches.push((from, range.upper));
-                    answer.ranges.push(Range { upper: range.upper, content: RangeContent::Fetching });
-                } else if own.count <= ITEMS_PER_RANGE_MAX as u64 {
-                    let items = index.range(&from, upper).map(|(key, entry)| (key, entry.vid)).collect();
-                    answer.ranges.push(Range { upper: range.upper, content: RangeContent::Items(items) });
+                    answer.fetch(from, range.upper);
                 } else {
-                    let parts = index.split(&from, upper, RANGE_FAN_OUT);
-                    let parts = parts.into_iter().map(|(from, to)| by_fingerprint(index, &from, to.as_ref()));
-                    answer.ranges.extend(parts);
+                    answer.ranges.extend(view(index, session, &from, upper, own.count as usize));
                 }
             }
-            RangeContent::Items(theirs) => {
-                compare(index, &from, upper, theirs, &mut answer);
+            RangeContent::Digests(theirs) => compare(index, side, session, (from, range.upper), theirs, &mut answer),
+            RangeContent::Lacking(theirs) => {
+                answer.differs = true;
+                let lacking = digested(index, session, (from, range.upper), &mut answer);
+                let lacking = lacking.into_iter().flatten().filter(|(own, _)| theirs.contains(own));
+                answer.offer(lacking.map(|(_, pair)| pair));
                 skip(&mut answer.ranges, range.upper);
             }
         }
@@ -82,26 +97,69 @@ pub fn answer(index: &Index, lower: SetKey, ranges: &[Range]) -> Answer {
     if answer.ranges.iter().all(|range| range.content == RangeContent::Skip) {
         answer.ranges.clear();
     }
-    answer.differs |= !(answer.ranges.is_empty() && answer.wants.is_empty() && answer.offers.is_empty());
+    answer.differs |= !(answer.ranges.is_empty() && answer.offers.is_empty());
     answer
+}
+
+impl Answer {
+    fn fetch(&mut self, from: SetKey, upper: Option<SetKey>) {
+        self.fetches.push((from, upper));
+        self.ranges.push(Range { upper, content: RangeContent::Fetching });
+    }
+
+    fn offer(&mut self, pairs: impl Iterator<Item = Pair>) {
+        self.offers.extend(pairs.take(OFFERS_PER_ANSWER_MAX.saturating_sub(self.offers.len())));
+    }
+}
+
+/// Compares all entries of the other side in a span with the own ones.
+///
+/// Where each side has something that the other has not, it is first settled what the initiator lacks: most differences are
+/// two versions of one record, and the older one is not worth telling.
+fn compare(index: &Index, side: Side, session: u64, span: Span, theirs: &[Digest], answer: &mut Answer) {
+    let (from, upper) = span;
+    let Some(own) = digested(index, session, span, answer) else {
+        // Far more than they have: finding out where they have nothing is cheaper than telling all of it.
+        let count = index.summary(&from, upper.as_ref()).count as usize;
+        answer.ranges.extend(view(index, session, &from, upper.as_ref(), count));
+        return;
+    };
+    if own.is_empty() && !theirs.is_empty() {
+        answer.fetch(from, upper);
+        return;
+    }
+    let only_theirs: Vec<Digest> =
+        theirs.iter().filter(|digest| !own.iter().any(|(own, _)| own == *digest)).copied().collect();
+    let mut only_own = own.into_iter().filter(|(own, _)| !theirs.contains(own)).map(|(_, pair)| pair).peekable();
+    if !only_theirs.is_empty() && (side == Side::Initiator || only_own.peek().is_none()) {
+        answer.ranges.push(Range { upper, content: RangeContent::Lacking(only_theirs) });
+    } else {
+        answer.offer(only_own);
+        skip(&mut answer.ranges, upper);
+    }
+}
+
+/// Own entries of a span with their digests; `None` when there are too many to list.
+fn digested(index: &Index, session: u64, (from, upper): Span, answer: &mut Answer) -> Option<Vec<(Digest, Pair)>> {
+    let entries = index.range(&from, upper.as_ref()).take(COMPARED_ENTRIES_PER_RANGE_MAX + 1);
+    let own: Vec<_> = entries.map(|(key, entry)| (digest(session, &key, &entry.vid), (key, entry.vid))).collect();
+    answer.digested += own.len();
+    (own.len() <= COMPARED_ENTRIES_PER_RANGE_MAX).then_some(own)
+}
+
+/// Own entries of a span, `count` of them and not none: digests of a few, else parts with their fingerprints.
+fn view(index: &Index, session: u64, lower: &SetKey, upper: Option<&SetKey>, count: usize) -> Vec<Range> {
+    if count <= DIGESTS_PER_RANGE_MAX {
+        let digests = index.range(lower, upper).map(|(key, entry)| digest(session, &key, &entry.vid)).collect();
+        return vec![Range { upper: upper.copied(), content: RangeContent::Digests(digests) }];
+    }
+    let part = |(upper, summary): Part| Range { upper, content: RangeContent::Fingerprint(summary.fingerprint()) };
+    index.split(lower, upper, RANGE_FAN_OUT).into_iter().map(part).collect()
 }
 
 /// Those of the offered pairs that this side lacks or has in another version.
 pub fn wanted<'a>(index: &'a Index, offered: &'a [Pair]) -> impl Iterator<Item = Pair> + 'a {
     offered.iter().filter(|(key, vid)| index.get(key).is_none_or(|entry| entry.vid != *vid)).copied()
-}
-
-fn compare(index: &Index, lower: &SetKey, upper: Option<&SetKey>, theirs: &[Pair], answer: &mut Answer) {
-    answer.wants.extend(wanted(index, theirs));
-    let lacks = |key: &SetKey| theirs.binary_search_by(|(other, _)| other.cmp(key)).is_err();
-    let room = OFFERS_PER_ANSWER_MAX.saturating_sub(answer.offers.len());
-    let lacking = index.range(lower, upper).filter(|(key, _)| lacks(key)).map(|(key, entry)| (key, entry.vid));
-    answer.offers.extend(lacking.take(room));
-}
-
-fn by_fingerprint(index: &Index, lower: &SetKey, upper: Option<&SetKey>) -> Range {
-    let content = RangeContent::Fingerprint(index.summary(lower, upper).fingerprint());
-    Range { upper: upper.copied(), content }
 }
 
 /// Neighbouring ranges without work become one.

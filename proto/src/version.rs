@@ -1,6 +1,6 @@
 //! The signed version: fixed header, body, signature.
 //!
-//! In: envelope bytes. Out: a [`SignedVersion`] whose header and body were read, then a [`VerifiedVersion`].
+//! In: envelope bytes. Out: a [`SignedVersion`] whose header and body were read and whose signature can be checked.
 //! Always: the bytes kept are the bytes received; nothing is encoded again after signing.
 //! Spec: `spec/03-versions.md`. Tested: below and `spec/vectors/version_*.json`.
 
@@ -165,33 +165,6 @@ impl SignedVersion {
         }
         device.verify(Domain::Version, &self.envelope[SIGNATURE_BYTES..], self.signature())
     }
-
-    /// Checks the signature: gives proof that it holds, or the version back.
-    pub fn verify(self, device: &PublicKey) -> Result<VerifiedVersion, SignedVersion> {
-        match self.check_signature(device) {
-            Ok(()) => Ok(VerifiedVersion(self)),
-            Err(BadSignature) => Err(self),
-        }
-    }
-}
-
-/// A version whose signature holds under the device key in its header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedVersion(SignedVersion);
-
-impl std::ops::Deref for VerifiedVersion {
-    type Target = SignedVersion;
-
-    fn deref(&self) -> &SignedVersion {
-        &self.0
-    }
-}
-
-impl VerifiedVersion {
-    /// The version without the proof.
-    pub fn into_signed(self) -> SignedVersion {
-        self.0
-    }
 }
 
 /// First instant at which a content version with this clock may be forgotten.
@@ -318,7 +291,7 @@ mod tests {
         assert_eq!(version.body(), b"body");
         let read = SignedVersion::read(version.envelope().to_vec()).expect("valid");
         assert_eq!(read.vid(), version.vid());
-        assert!(read.verify(&device()).is_ok());
+        assert!(read.check_signature(&device()).is_ok());
     }
 
     #[test]
@@ -328,7 +301,8 @@ mod tests {
             for bit in 0..8 {
                 let mut envelope = version.envelope().to_vec();
                 envelope[byte] ^= 1 << bit;
-                let accepted = SignedVersion::read(envelope).ok().is_some_and(|read| read.verify(&device()).is_ok());
+                let accepted =
+                    SignedVersion::read(envelope).ok().is_some_and(|read| read.check_signature(&device()).is_ok());
                 assert!(!accepted, "byte {byte}, bit {bit}");
             }
         }

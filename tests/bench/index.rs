@@ -154,7 +154,6 @@ fn operations(index: &Index, rows: &[Row]) -> Vec<Figure> {
     let mut figures = vec![
         figure("get", mean_ns(Box::new(|(key, _)| _ = black_box(index.get(key))))),
         figure("total and its fingerprint", mean_ns(Box::new(|_| _ = black_box(index.total().fingerprint())))),
-        figure("rank", mean_ns(Box::new(|(key, _)| _ = black_box(index.rank(key))))),
     ];
     let ends: Vec<(SetKey, SetKey)> = picks.windows(2).map(|pair| (pair[0].0, pair[1].0)).collect();
     let mut end = ends.iter().cycle().copied();
@@ -165,9 +164,8 @@ fn operations(index: &Index, rows: &[Row]) -> Vec<Figure> {
     }));
     let split = mean_ns(Box::new(|_| {
         let (lower, upper) = next_range();
-        let parts = index.split(&lower, Some(&upper), RANGE_FAN_OUT);
-        for (from, to) in parts {
-            black_box(index.summary(&from, to.as_ref()).fingerprint());
+        for (_, summary) in index.split(&lower, Some(&upper), RANGE_FAN_OUT) {
+            black_box(summary.fingerprint());
         }
     }));
     figures.push(figure("summary of a random range", summary));

@@ -247,18 +247,11 @@ def read_ranges(lower, data, is_reply):
             content = ("skip",)
         elif mode == 1:
             content = ("fingerprint", take(16))
-        elif mode == 2:
+        elif mode in (2, 4):
             count = take(1)[0]
             if count > 32:
-                raise Refused("too-many-items")
-            pairs, previous = [], lower
-            for i in range(count):
-                key = key_after(previous)
-                if not lower <= key < upper or (i and key <= previous):
-                    raise Refused("items")
-                pairs.append((key, take(16)))
-                previous = key
-            content = ("items", pairs)
+                raise Refused("too-many-digests")
+            content = ("digests" if mode == 2 else "lacking", [take(4) for _ in range(count)])
         elif mode == 3:
             content = ("fetching",)
         else:
@@ -273,22 +266,37 @@ def read_ranges(lower, data, is_reply):
     return ranges
 
 
-def answer(entries, ranges):
-    """Wants, offers, fetches, and for each range what must be said; a cut is told by its bounds only."""
-    entries, wants, offers, fetches, said = dict(entries), [], [], [], []
+def digest(session, key, vid):
+    return blake3(session.to_bytes(8, "little") + key + vid)[:4]
+
+
+def answer(entries, side, session, ranges):
+    """Offers, fetches, and for each range what must be said; a cut is told by its bounds only."""
+    offers, fetches, said = [], [], []
     for lower, upper, content in ranges:
-        own = sorted((key, vid) for key, vid in entries.items() if lower <= key < upper)
-        if content[0] == "items":
-            wants += [(key, vid) for key, vid in content[1] if entries.get(key) != vid]
-            offers += [(key, vid) for key, vid in own if key not in dict(content[1])]
-        if content[0] != "fingerprint" or content[1] == fingerprint(own):
-            said.append("skip")
-        elif not own:
+        own = sorted((key, vid) for key, vid in entries if lower <= key < upper)
+        named = {digest(session, *pair): pair for pair in own}
+        mode, listed = content[0], content[-1]
+        step = "skip"
+        if mode == "fingerprint" and listed != fingerprint(own):
+            step = "fetching" if not own else "digests" if len(own) <= 32 else "cut"
+        elif mode == "digests" and listed and not own:
+            step = "fetching"
+        elif mode == "digests" and len(own) > 64:
+            step = "cut"
+        elif mode == "digests":
+            theirs = [name for name in listed if name not in named]
+            ours = [pair for name, pair in named.items() if name not in listed]
+            if theirs and (side == "initiator" or not ours):
+                step = "lacking"
+            else:
+                offers += ours
+        elif mode == "lacking" and len(own) <= 64:
+            offers += [pair for name, pair in named.items() if name in listed]
+        if step == "fetching":
             fetches.append({"lower": lower.hex(), "upper": None if upper == END else upper.hex()})
-            said.append(("fetching",))
-        else:
-            said.append(("items", own) if len(own) <= 32 else ("cut", lower, upper))
-    return wants, offers, fetches, said
+        said.append(step)
+    return offers, fetches, said
 
 
 # ---- 02-records.md, section 6: only whether a message can be read ----
@@ -571,16 +579,18 @@ def ranges():
             uppers = [None if upper == END else upper.hex() for _, upper, _ in found]
             equal((modes, uppers), ([said["mode"] for said in case["says"]], [said["upper"] for said in case["says"]]), where)
             continue
-        wants, offers, fetches, said = answer(entries_of(case), found)
-        equal((listed(wants), listed(offers), fetches), (case["wants"], case["offers"], case["fetches"]), where)
-        if not any(step[0] == "cut" for step in said) and any(step != "skip" for step in said):
-            equal([step[0] for step in said], [part["mode"] for part in case["says"]], where)
+        offers, fetches, said = answer(entries_of(case), case["side"], case["session"], found)
+        equal((listed(offers), fetches), (case["offers"], case["fetches"]), where)
+        if "cut" not in said and any(step != "skip" for step in said):
+            equal(said, [part["mode"] for part in case["says"]], where)
         # A cut is right when its parts have the fingerprints of what they hold.
         if case["answer"]:
             for lower, upper, content in read_ranges(unhex(case["lower"]), data_of(case["answer"]), True):
                 own = [(key, vid) for key, vid in entries_of(case) if lower <= key < upper]
                 if content[0] == "fingerprint":
                     equal(content[1], fingerprint(own), where)
+                if content[0] == "digests":
+                    equal(content[1], [digest(case["session"], *pair) for pair in sorted(own)], where)
     for case, where in cases("ranges_invalid"):
         lower, data = unhex(case["lower"]), data_of(case["ranges"])
         equal(refused(lambda: read_ranges(lower, data, case["reply"])), case["detail"], where)

@@ -5,7 +5,7 @@ use fingerpost_proto::key::{Domain, KeyError, PublicKey};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::node::{Reject, read_compressed, read_frame, write_frame};
 use fingerpost_proto::set::{Entry, Index, SetKey};
-use fingerpost_proto::sync::{Pair, Range, RangeContent, RangeError, answer, read_ranges, write_ranges};
+use fingerpost_proto::sync::{Digest, Pair, Range, RangeContent, RangeError, Side, answer, read_ranges, write_ranges};
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::SignedVersion;
@@ -81,7 +81,7 @@ pub(crate) fn version(case: &Value) {
     assert_eq!(version.forget_at(), case["forget_at_ms"].as_u64());
     assert_eq!(hex(version.vid()), text(case, "vid"));
     let key = PublicKey::from_bytes(&header.device).unwrap();
-    assert!(version.clone().verify(&key).is_ok());
+    assert!(version.check_signature(&key).is_ok());
     // Signing is deterministic: the same seed gives the same envelope.
     let signer = ed25519_dalek::SigningKey::from_bytes(&fixed(case, "seed"));
     let signature = ed25519_dalek::Signer::sign(&signer, &header.signing_bytes(version.body())).to_bytes();
@@ -126,12 +126,17 @@ pub(crate) fn set(case: &Value) {
     );
 }
 
+fn digests(range: &Value) -> Vec<Digest> {
+    bytes(range, "digests").as_chunks().0.to_vec()
+}
+
 fn said(case: &Value) -> Vec<Range> {
     let range = |range: &Value| {
         let content = match text(range, "mode") {
             "skip" => RangeContent::Skip,
             "fingerprint" => RangeContent::Fingerprint(fixed(range, "fingerprint")),
-            "items" => RangeContent::Items(pairs(range, "items")),
+            "digests" => RangeContent::Digests(digests(range)),
+            "lacking" => RangeContent::Lacking(digests(range)),
             "fetching" => RangeContent::Fetching,
             mode => panic!("unknown mode {mode}"),
         };
@@ -149,8 +154,9 @@ pub(crate) fn ranges(case: &Value) {
         return;
     }
     let read = read_ranges(lower, &found, false).unwrap();
-    let answer = answer(&index(case), lower, &read);
-    assert_eq!((answer.wants, answer.offers), (pairs(case, "wants"), pairs(case, "offers")));
+    let side = if text(case, "side") == "initiator" { Side::Initiator } else { Side::Responder };
+    let answer = answer(&index(case), side, number(case, "session"), lower, &read);
+    assert_eq!(answer.offers, pairs(case, "offers"));
     let spans: Vec<_> =
         list(case, "fetches").iter().map(|span| (SetKey(fixed(span, "lower")), bound(&span["upper"]))).collect();
     assert_eq!(answer.fetches, spans);
@@ -165,9 +171,8 @@ pub(crate) fn ranges_error(case: &Value) -> Result<(), String> {
         Err(RangeError::BoundLength { .. }) => "bound-length",
         Err(RangeError::Mode { .. }) => "mode",
         Err(RangeError::Order) => "order",
-        Err(RangeError::Items) => "items",
         Err(RangeError::TooMany { .. }) => "too-many",
-        Err(RangeError::TooManyItems { .. }) => "too-many-items",
+        Err(RangeError::TooManyDigests { .. }) => "too-many-digests",
         Err(RangeError::Empty) => "empty",
     };
     Err(format!("ranges: {detail}"))

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use fingerpost_proto::id::Vid;
 use fingerpost_proto::key::PublicKey;
-use fingerpost_proto::node::{Input, Node, Peer};
+use fingerpost_proto::node::{Input, Node, Peer, Unverified, VerifiedVersion};
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::time::{Hlc, UnixMillis};
-use fingerpost_proto::version::{SignedVersion, VerifiedVersion};
+use fingerpost_proto::version::SignedVersion;
 
 use super::acts::Script;
 use super::byzantine::Byzantine;
@@ -66,7 +66,7 @@ pub(super) enum Event {
     /// Something may have arrived at the far end of this wire.
     Deliver { link: usize, wire: usize },
     /// Signatures were checked.
-    Verified { machine: usize, incarnation: u64, ticket: u64, versions: Vec<Result<VerifiedVersion, SignedVersion>> },
+    Verified { machine: usize, incarnation: u64, ticket: u64, versions: Vec<Result<VerifiedVersion, Unverified>> },
     /// An attempt to dial comes to something or nothing.
     Dialled { from: usize, to: usize, incarnation: u64 },
     /// The dialler learns that its link is up.
@@ -124,7 +124,7 @@ pub(super) struct World {
     pub(super) forged: BTreeSet<Vid>,
     /// Requests between honest machines that are not answered yet: link, asker, number.
     pub(super) open_wants: BTreeSet<(usize, usize, u64)>,
-    checked: HashMap<(Vid, PublicKey), Option<VerifiedVersion>>,
+    checked: HashMap<(Vid, PublicKey), Result<VerifiedVersion, Unverified>>,
     queue: BinaryHeap<Queued>,
     sequence: u64,
     pub(super) now_us: u64,
@@ -341,9 +341,9 @@ impl World {
         for (version, key) in versions {
             let known = self.checked.entry((version.vid(), key)).or_insert_with(|| {
                 self.history.counts.signatures += 1;
-                version.clone().verify(&key).ok()
+                VerifiedVersion::verify(version.clone(), &key)
             });
-            checked.push(known.clone().ok_or(version));
+            checked.push(known.clone());
         }
         let verify_us_max = self.options.verify_us_max;
         let slow_us = if self.verify_random.percent(2) { 2_000_000 } else { verify_us_max };

@@ -351,7 +351,14 @@ fn receipt_invalid() -> Vec<Value> {
         ),
         refused(
             "field-missing",
-            "the body is checked before the publisher is looked up",
+            "the body is checked before the signature",
+            now,
+            &sign_unchecked(&stranger.device, &header, &nameless),
+            "field-missing",
+        ),
+        refused(
+            "unknown-organisation-first",
+            "the publisher is looked up before the body is checked",
             now,
             &sign_unchecked(
                 &stranger.device,
@@ -362,7 +369,7 @@ fn receipt_invalid() -> Vec<Value> {
                 },
                 &nameless,
             ),
-            "field-missing",
+            "unknown-organisation",
         ),
         refused(
             "unknown-organisation",

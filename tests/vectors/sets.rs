@@ -3,17 +3,21 @@
 use fingerpost_proto::id::{OrgId, RecordId, Vid};
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::set::{Entry, Index, SetKey};
-use fingerpost_proto::sync::{Pair, Range, RangeContent, answer, opening, write_ranges};
+use fingerpost_proto::sync::Side::{Initiator, Responder};
+use fingerpost_proto::sync::{Pair, Range, RangeContent, Side, answer, digest, opening, write_ranges};
 use fingerpost_proto::time::Hlc;
 use serde_json::{Value, json};
 
 use crate::{File, bytes, case, file, hex};
 
+/// Number of the session in all cases.
+const SESSION: u64 = 7;
+
 pub(crate) fn files() -> Vec<File> {
     vec![
         file("set_valid", "Set keys and fingerprints: spec/07-sync.md, sections 1 and 2.", sets()),
-        file("ranges_valid", "Ranges as bytes, and what they are answered with: spec/07-sync.md, section 5.", ranges()),
-        file("ranges_invalid", "Bytes that are no ranges: spec/07-sync.md, section 5.", bad_ranges()),
+        file("ranges_valid", "Ranges as bytes, and what they are answered with: spec/07-sync.md, section 6.", ranges()),
+        file("ranges_invalid", "Bytes that are no ranges: spec/07-sync.md, section 6.", bad_ranges()),
     ]
 }
 
@@ -94,8 +98,11 @@ fn said(ranges: &[Range]) -> Vec<Value> {
                 json!({ "upper": bound(&range.upper), "mode": "fingerprint", "fingerprint": hex(fingerprint) })
             }
             RangeContent::Fetching => json!({ "upper": bound(&range.upper), "mode": "fetching" }),
-            RangeContent::Items(items) => {
-                json!({ "upper": bound(&range.upper), "mode": "items", "items": listed(items) })
+            RangeContent::Digests(digests) => {
+                json!({ "upper": bound(&range.upper), "mode": "digests", "digests": bytes(digests.as_flattened()) })
+            }
+            RangeContent::Lacking(digests) => {
+                json!({ "upper": bound(&range.upper), "mode": "lacking", "digests": bytes(digests.as_flattened()) })
             }
         })
         .collect()
@@ -109,14 +116,16 @@ fn written(name: &str, why: &str, lower: SetKey, is_reply: bool, ranges: &[Range
     )
 }
 
-fn answered(name: &str, why: &str, own: &[Pair], lower: SetKey, ranges: &[Range]) -> Value {
-    let answer = answer(&index(own), lower, ranges);
+fn answered(name: &str, why: &str, side: Side, own: &[Pair], ranges: &[Range]) -> Value {
+    let lower = SetKey::default();
+    let answer = answer(&index(own), side, SESSION, lower, ranges);
     case(
         name,
         why,
         json!({
-            "what": "answer", "entries": listed(own), "lower": hex(lower), "ranges": bytes(write_ranges(lower, ranges)),
-            "answer": bytes(write_ranges(lower, &answer.ranges)), "says": said(&answer.ranges), "wants": listed(&answer.wants), "offers": listed(&answer.offers),
+            "what": "answer", "entries": listed(own), "side": if side == Side::Initiator { "initiator" } else { "responder" },
+            "session": SESSION, "lower": hex(lower), "ranges": bytes(write_ranges(lower, ranges)),
+            "answer": bytes(write_ranges(lower, &answer.ranges)), "says": said(&answer.ranges), "offers": listed(&answer.offers),
             "fetches": answer.fetches.iter().map(|(lower, upper)| json!({ "lower": hex(lower), "upper": bound(upper) })).collect::<Vec<_>>(),
         }),
     )
@@ -131,9 +140,13 @@ fn key(bytes: &[u8]) -> SetKey {
 fn ranges() -> Vec<Value> {
     let skip = |upper: Option<SetKey>| Range { upper, content: RangeContent::Skip };
     let print = |upper: Option<SetKey>| Range { upper, content: RangeContent::Fingerprint([0xab; 16]) };
-    let items = |upper: Option<SetKey>, pairs: Vec<Pair>| Range { upper, content: RangeContent::Items(pairs) };
+    let named = |pairs: &[Pair]| pairs.iter().map(|(key, vid)| digest(SESSION, key, vid)).collect::<Vec<_>>();
+    let digests = |upper: Option<SetKey>, pairs: &[Pair]| Range { upper, content: RangeContent::Digests(named(pairs)) };
+    let lacking = |upper: Option<SetKey>, pairs: &[Pair]| Range { upper, content: RangeContent::Lacking(named(pairs)) };
     let mut pairs: Vec<Pair> = (0..40).map(pair).collect();
     pairs.sort_unstable();
+    let mut many_pairs: Vec<Pair> = (0..65).map(pair).collect();
+    many_pairs.sort_unstable();
     let zero = SetKey::default();
     let many: Vec<Range> = (1..=128u8).map(|n| print(Some(key(&[n])))).collect();
     let without_one: Vec<Pair> =
@@ -162,9 +175,21 @@ fn ranges() -> Vec<Value> {
             "a bound is written without its trailing zeros",
             zero,
             false,
-            &[print(Some(key(&[1]))), skip(Some(key(&[1, 0, 2]))), items(Some(SetKey([0xff; 16])), vec![]), skip(None)],
+            &[
+                print(Some(key(&[1]))),
+                skip(Some(key(&[1, 0, 2]))),
+                digests(Some(SetKey([0xff; 16])), &pairs[..1]),
+                skip(None),
+            ],
         ),
-        written("items", "32 pairs, ascending", zero, false, &[items(None, pairs[..32].to_vec())]),
+        written("digests", "32 digests, the most in a range", zero, false, &[digests(None, &pairs[..32])]),
+        written(
+            "lacking",
+            "three digests of the other side that are lacking here",
+            zero,
+            false,
+            &[lacking(None, &pairs[..3])],
+        ),
         written(
             "not-to-the-end",
             "the last range need not reach the end of the key space",
@@ -172,42 +197,84 @@ fn ranges() -> Vec<Value> {
             false,
             &[print(Some(key(&[2])))],
         ),
-        written(
-            "items-at-lower",
-            "a pair may stand at the lower bound",
-            pairs[0].0,
-            false,
-            &[items(Some(key(&[2])), vec![pairs[0]])],
-        ),
         written("request-of-128", "128 ranges with content, the most in a request", zero, false, &many),
-        answered("answer-equal", "equal sets: no range is open", &pairs, zero, &opening(&index(&pairs))),
+        answered("answer-equal", "equal sets: no range is open", Responder, &pairs, &opening(&index(&pairs))),
         answered(
             "answer-nothing-here",
             "no own entries: the span is fetched whole",
+            Responder,
             &[],
-            zero,
             &opening(&index(&pairs)),
         ),
         answered(
-            "answer-items",
-            "at most 32 own entries: they are listed",
+            "answer-digests",
+            "at most 32 own entries: their digests are listed",
+            Responder,
             &pairs[..20],
-            zero,
             &opening(&index(&pairs)),
         ),
         answered(
             "answer-split",
             "more than 32 own entries: 16 parts, each by its fingerprint",
+            Responder,
             &pairs,
-            zero,
             &opening(&index(&without_one)),
         ),
         answered(
-            "answer-list",
-            "a list is compared: wanted is what is missing or other here, offered what is missing there",
-            &pairs,
-            zero,
-            &[items(Some(pairs[20].0), changed), skip(None)],
+            "digests-other-version-responder",
+            "another version on each side: the responder offers its own",
+            Responder,
+            &pairs[..20],
+            &[digests(None, &changed)],
+        ),
+        answered(
+            "digests-other-version-initiator",
+            "another version on each side: the initiator says what it lacks",
+            Initiator,
+            &pairs[..20],
+            &[digests(None, &changed)],
+        ),
+        answered(
+            "digests-missing-there",
+            "the initiator has one more: it offers it",
+            Initiator,
+            &pairs[..20],
+            &[digests(None, &pairs[1..20])],
+        ),
+        answered(
+            "digests-missing-here",
+            "the responder has one less: it says so",
+            Responder,
+            &pairs[..19],
+            &[digests(Some(pairs[20].0), &pairs[..20]), skip(None)],
+        ),
+        answered(
+            "digests-nothing-here",
+            "no own entries: the span is fetched whole",
+            Initiator,
+            &[],
+            &[digests(None, &pairs[..2])],
+        ),
+        answered(
+            "digests-64-here",
+            "up to 64 own entries are compared with what is listed",
+            Responder,
+            &many_pairs[..64],
+            &[digests(None, &many_pairs[..2])],
+        ),
+        answered(
+            "digests-65-here",
+            "more own entries are cut into parts",
+            Responder,
+            &many_pairs,
+            &[digests(None, &many_pairs[..2])],
+        ),
+        answered(
+            "lacking-two",
+            "what the other side lacks is offered; a digest of nothing here is passed over",
+            Responder,
+            &pairs[..20],
+            &[lacking(None, &[pairs[3], pairs[7], pairs[30]])],
         ),
     ]
 }
@@ -226,14 +293,7 @@ fn bad_ranges() -> Vec<Value> {
     let open = |number: u16| -> Vec<u8> {
         (1..=number).flat_map(|n| [&[1u8, 0x02][..], &n.to_be_bytes(), &print].concat()).collect()
     };
-    let item = |n: u8| [&[0x00][..], &[n; 16], &[0; 16]].concat();
-    let list = |bound: &[u8], items: &[u8]| {
-        let mut bytes = vec![2, (bound.len() % 16) as u8];
-        bytes.extend_from_slice(bound);
-        bytes.push(items.len() as u8);
-        items.iter().for_each(|n| bytes.extend(item(*n)));
-        bytes
-    };
+    let list = |mode: u8, count: u8| [&[0x80 | mode, count][..], &vec![7; usize::from(count) * 4]].concat();
     vec![
         refused("none", "no range at all", zero, false, &[], "empty"),
         refused("cut", "the bound is missing", zero, false, &[0], "truncated"),
@@ -247,16 +307,14 @@ fn bad_ranges() -> Vec<Value> {
             "truncated",
         ),
         refused("bound-17", "a bound of 17 bytes", zero, false, &[&[0, 0x2f][..], &[1; 15]].concat(), "bound-length"),
-        refused("mode-4", "mode 4 has no meaning", zero, false, &[0x84], "mode"),
+        refused("mode-5", "mode 5 has no meaning", zero, false, &[0x85], "mode"),
         refused("bound-zero", "a bound that is not above the lower bound", zero, false, &[0, 0x01, 0], "order"),
         refused("bound-descending", "bounds 2 and 1", zero, false, &[0, 0x01, 2, 0, 0x01, 1], "order"),
         refused("bound-equal", "the bound equals the lower bound", key(&[5]), false, &[0, 0x01, 5], "order"),
         refused("after-end", "a range after the end of the key space", zero, false, &[0x80, 0, 0x01, 2], "order"),
-        refused("item-below", "an item below its range", key(&[2]), false, &list(&[5], &[1]), "items"),
-        refused("item-at-upper", "an item at the upper bound", zero, false, &list(&[5; 16], &[5]), "items"),
-        refused("item-twice", "an item twice", zero, false, &list(&[9], &[2, 2]), "items"),
-        refused("items-descending", "items 3 and 2", zero, false, &list(&[9], &[3, 2]), "items"),
-        refused("items-33", "33 items", zero, false, &list(&[99], &(1..=33).collect::<Vec<u8>>()), "too-many-items"),
+        refused("digests-33", "33 digests", zero, false, &list(2, 33), "too-many-digests"),
+        refused("lacking-33", "33 lacking digests", zero, false, &list(4, 33), "too-many-digests"),
+        refused("cut-digest", "the last digest is cut", zero, false, &[0x82, 2, 1, 1, 1, 1, 2, 2, 2], "truncated"),
         refused("open-129", "129 ranges with content in a request", zero, false, &open(129), "too-many"),
         refused("ranges-2305", "2,305 ranges in a reply", zero, true, &open(2_305), "too-many"),
     ]

@@ -14,7 +14,7 @@ use super::output::{Operation, Output};
 use super::peering::audience;
 use super::{Node, Peer};
 use crate::kind::Audience;
-use crate::limits::{DIRECT_ARRIVALS_MAX, HINTS_PER_ARRIVALS_MAX};
+use crate::limits::{DIRECT_VERSIONS_MAX, HINTS_PER_ARRIVALS_MAX};
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
 use crate::v1;
@@ -117,7 +117,7 @@ impl Node {
                 reply.fingerprint = index.total().fingerprint().to_vec();
             }
             let keys: Vec<SetKey> = hints.iter().map(|hint| hint.key).collect();
-            if is_all && hints.len() <= DIRECT_ARRIVALS_MAX {
+            if is_all && hints.len() <= DIRECT_VERSIONS_MAX {
                 if !keys.is_empty() {
                     let slots = keys.into_iter().map(|key| Slot { audience, key }).collect();
                     outputs.push(Output::SendVersions { to: peer, want: frame.want, slots, more: false });
@@ -170,7 +170,7 @@ impl Node {
         if frame.stale || is_stuck {
             self.cursors.forget(&peer, catch_up.audience);
             link.catch_up = None;
-            link.compare_at[number] = now;
+            (link.compare_at[number], link.differs[number]) = (now, true);
             self.ask_for_more(now, peer, outputs);
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! What happens to a node.
 
+use super::{Unverified, VerifiedVersion};
 use crate::key::PublicKey;
 use crate::overlay::DialFailure;
 use crate::set::Slot;
-use crate::version::{SignedVersion, VerifiedVersion};
 
 /// A peer is named by its node key: two links to one node never exist at a time.
 pub type Peer = PublicKey;
@@ -37,12 +37,12 @@ pub enum Input {
         /// Envelopes; untrusted.
         envelopes: Vec<Vec<u8>>,
     },
-    /// Signatures asked for by [`Output::Verify`](super::Output::Verify) were checked.
+    /// Versions handed out by [`Output::Verify`](super::Output::Verify) were checked.
     Verified {
         /// The request's ticket.
         ticket: u64,
         /// In the order of the request.
-        versions: Vec<Result<VerifiedVersion, SignedVersion>>,
+        versions: Vec<Result<VerifiedVersion, Unverified>>,
     },
     /// The store no longer has this slot, or its bytes are damaged: forget it here, so that a peer sends it again.
     Lost {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::{Notice, Operation, Outcome, Output};
 use super::spreading::Accepted;
-use super::{Input, Node, Peer, Reject, trust};
+use super::{Node, Peer, Reject, Unverified, VerifiedVersion, trust};
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
 use crate::key::PublicKey;
@@ -16,10 +16,9 @@ use crate::network::members::Standing;
 use crate::network::statement::Statement;
 use crate::order::{Precedence, is_concurrent};
 use crate::overlay;
-use crate::record;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
-use crate::version::{SignedVersion, VerifiedVersion};
+use crate::version::SignedVersion;
 
 /// Versions no honest node would send that a link survives.
 const BREACHES_PER_LINK_MAX: u32 = 16;
@@ -44,7 +43,7 @@ impl Source {
     }
 }
 
-/// Work that waits for signatures, and for whom.
+/// Versions whose bodies and signatures are being checked, and for whom.
 #[derive(Debug)]
 pub(super) enum PendingSource {
     /// The frame's permit is given back when it is done.
@@ -99,7 +98,7 @@ enum Intake {
     Outcome(Outcome),
     /// Waits for its turn in the quarantine; no answer is due to a peer.
     Held,
-    /// Only the signature is missing.
+    /// Only body and signature are to be checked.
     Verify(SignedVersion, PublicKey),
 }
 
@@ -159,7 +158,7 @@ impl Node {
         &mut self,
         now: UnixMillis,
         ticket: u64,
-        versions: Vec<Result<VerifiedVersion, SignedVersion>>,
+        versions: Vec<Result<VerifiedVersion, Unverified>>,
         outputs: &mut Vec<Output>,
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
@@ -175,9 +174,9 @@ impl Node {
         for version in versions {
             let outcome = match version {
                 Ok(version) => self.accept(now, source, version, &mut batch),
-                Err(version) => {
+                Err((version, why)) => {
                     let named = Some((version.header().org, version.header().record));
-                    self.refuse(now, source, named, Reject::BadSignature, &mut batch, outputs)
+                    self.refuse(now, source, named, why, &mut batch, outputs)
                 }
             };
             results.push(outcome);
@@ -362,9 +361,6 @@ impl Node {
         }
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Err(Reject::TooOld);
-        }
-        if !version.is_withdrawal() {
-            record::check(&header, version.body())?;
         }
         let Some(card) = self.trust.card(&header.org) else {
             return self.wait_for(source, version, Reject::UnknownOrganisation { org: header.org });
@@ -589,14 +585,7 @@ impl Node {
         for link in self.links.values_mut() {
             link.compare_at[usize::from(slot.audience.number())] = now;
             link.in_sync[usize::from(slot.audience.number())] = false;
+            link.differs[usize::from(slot.audience.number())] = true;
         }
-    }
-}
-
-impl Input {
-    /// Shorthand for what every driver does with signatures: checks them one by one, strictly.
-    pub fn verified(ticket: u64, versions: Vec<(SignedVersion, PublicKey)>) -> Input {
-        let checked = versions.into_iter().map(|(version, key)| SignedVersion::verify(version, &key));
-        Input::Verified { ticket, versions: checked.collect() }
     }
 }

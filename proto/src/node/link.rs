@@ -112,6 +112,8 @@ pub(super) struct Link {
     pub(super) last_seen: UnixMillis,
     /// Equal at the last comparison, by audience number.
     pub(super) in_sync: [bool; 2],
+    /// Known to be different, as greetings or a catch-up told, and not compared since; by audience number.
+    pub(super) differs: [bool; 2],
     /// When to compare sets again, by audience number.
     pub(super) compare_at: [UnixMillis; 2],
     /// Doubles while sessions change nothing.
@@ -158,6 +160,7 @@ impl Link {
             pinged_at: 0,
             last_seen: now,
             in_sync: [false; 2],
+            differs: [false; 2],
             compare_at: [UnixMillis::MAX; 2],
             compare_delay_ms: 0,
             heard: [None; 2],

@@ -13,7 +13,7 @@ use crate::version::SignedVersion;
 /// An effect. Outputs are performed in order; whatever follows a [`Output::Persist`] relies on it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// Check these signatures, each under the key beside it, and come back with [`Input::Verified`](super::Input).
+    /// Check these versions ([`VerifiedVersion`](super::VerifiedVersion)), each under the key beside it, and come back with [`Input::Verified`](super::Input).
     Verify {
         /// Names the answer.
         ticket: u64,

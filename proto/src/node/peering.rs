@@ -240,6 +240,7 @@ impl Node {
                 theirs.is_some_and(|set| set.fingerprint == total.fingerprint() && set.count == total.count);
             link.heard[number] = theirs.map(|set| LogPlace { epoch: set.log_epoch, sequence: set.log_sequence });
             link.is_level[number] = link.in_sync[number];
+            link.differs[number] = theirs.is_some() && !link.in_sync[number];
             // The one who dialled asks for both: two who ask at once would send each other what they just received.
             if link.outbound && !link.in_sync[number] {
                 link.compare_at[number] = now;

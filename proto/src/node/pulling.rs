@@ -11,7 +11,7 @@ use super::{Node, Peer, write_frame};
 use crate::id::Vid;
 use crate::kind::Audience;
 use crate::set::{SetKey, Slot};
-use crate::sync::{opening, write_keys};
+use crate::sync::{opening, opening_of_differing, write_keys};
 use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
@@ -67,11 +67,14 @@ impl Node {
             self.catch_up(now, peer, audience, since, outputs);
             return;
         }
-        let ranges = opening(self.set(audience));
+        let set = &self.sets[number];
         let Some(link) = self.links.get_mut(&peer) else { return };
         let id = link.fresh_id();
+        // The first session after a difference was heard of goes into it; later ones first look whether any is left.
+        let differs = std::mem::take(&mut link.differs[number]);
+        let ranges = if differs { opening_of_differing(set, id) } else { opening(set) };
         link.session =
-            Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: false, active_at: now });
+            Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: differs, active_at: now });
         let frame = reconcile(audience, id, 0, SetKey::default(), &ranges);
         outputs.push(Output::Send { to: vec![peer], frame });
     }
@@ -133,7 +136,7 @@ impl Node {
             link.heard[number] = Some(place);
         }
         let is_equal = self.sets[number].total().fingerprint() == fingerprint;
-        link.in_sync[number] = is_equal;
+        (link.in_sync[number], link.differs[number]) = (is_equal, !is_equal);
         if is_equal {
             outputs.push(Output::Notice(Notice::InSync { peer, audience }));
         } else {

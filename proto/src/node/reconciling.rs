@@ -8,13 +8,15 @@ use super::output::Output;
 use super::peering::audience;
 use super::{Node, Peer};
 use crate::kind::Audience;
-use crate::limits::{OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX};
-use crate::set::SetKey;
-use crate::sync::{Range, RangeContent, answer, read_ranges, write_pairs, write_ranges};
+use crate::limits::{DIRECT_VERSIONS_MAX, OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX};
+use crate::set::{SetKey, Slot};
+use crate::sync::{Range, RangeContent, Side, answer, read_ranges, write_pairs, write_ranges};
 use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
 
+/// Entries whose digests take as much work as comparing a range.
+const DIGESTED_PER_RANGE: usize = 32;
 /// Requests of one session. Finding a million differences takes some 600; a peer whose replies ask for more is playing.
 pub(super) const SESSION_REQUESTS_MAX: usize = 4_096;
 
@@ -54,13 +56,19 @@ impl Node {
         if !link.may_compare(now, open) {
             return Err(Breach::Budget { found: open });
         }
-        let mut answer = answer(self.set(audience), lower, &ranges);
+        let side = if is_reply { Side::Initiator } else { Side::Responder };
+        let mut answer = answer(self.set(audience), side, frame.session, lower, &ranges);
         if let Some(link) = self.links.get_mut(&peer) {
             // Known only now; what this is more than what is left counts against nobody.
-            link.may_compare(now, answer.ranges.len());
+            link.may_compare(now, answer.ranges.len() + answer.digested / DIGESTED_PER_RANGE);
         }
         if !self.shares(&peer, audience) {
             answer.offers.clear();
+        }
+        if !is_reply && (1..=DIRECT_VERSIONS_MAX).contains(&answer.offers.len()) {
+            // Whoever began the session did so to get them.
+            let slots = answer.offers.drain(..).map(|(key, _)| Slot { audience, key }).collect();
+            outputs.push(Output::SendVersions { to: peer, want: frame.session, slots, more: false });
         }
         for pairs in answer.offers.chunks(OFFER_PAIRS_MAX) {
             let offer = v1::Offer { audience: audience.number().into(), pairs: write_pairs(pairs), announced: false };
@@ -73,7 +81,6 @@ impl Node {
             link.fetch(audience, std::mem::take(&mut answer.fetches));
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
-        link.want(audience, answer.wants);
         if is_reply {
             if let Some(session) = &mut link.session {
                 session.found_difference |= answer.differs;

@@ -3,7 +3,8 @@
 //! Always: `standings` is the evaluation of what was learnt, once [`Trust::evaluate`] has run.
 //! Spec: `spec/05-network.md`, section 5.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{OrgId, RecordId};
 use crate::key::PublicKey;
@@ -42,6 +43,8 @@ pub(super) struct Change {
 pub(super) struct Trust {
     charter: Charter,
     cards: BTreeMap<OrgId, OrgCard>,
+    /// Whose cards name a node's key: asked at each link, so it must not need a look at all cards.
+    node_owners: BTreeMap<PublicKey, BTreeSet<OrgId>>,
     places: BTreeMap<(OrgId, RecordId), Place>,
     standings: Standings,
     is_stale: bool,
@@ -50,7 +53,14 @@ pub(super) struct Trust {
 impl Trust {
     pub(super) fn new(charter: Charter) -> Trust {
         let standings = Standings::evaluate(&charter, &Statements::default());
-        Trust { charter, cards: BTreeMap::new(), places: BTreeMap::new(), standings, is_stale: false }
+        Trust {
+            charter,
+            cards: BTreeMap::new(),
+            node_owners: BTreeMap::new(),
+            places: BTreeMap::new(),
+            standings,
+            is_stale: false,
+        }
     }
 
     pub(super) fn charter(&self) -> &Charter {
@@ -75,8 +85,7 @@ impl Trust {
 
     /// The organisation one of whose nodes has this key.
     pub(super) fn node_owner(&self, node: &PublicKey) -> Option<OrgId> {
-        let owns = |card: &&OrgCard| card.node_keys().any(|key| key == *node);
-        self.cards.values().filter(owns).map(|card| card.org).max_by_key(|org| self.standing(org))
+        self.node_owners.get(node)?.iter().copied().max_by_key(|org| self.standing(org))
     }
 
     /// The precedence of the statement known at this place.
@@ -103,6 +112,10 @@ impl Trust {
             return false;
         }
         if let Statement::Card(card) = &statement {
+            self.drop_card(&header.org);
+            for key in card.node_keys() {
+                self.node_owners.entry(key).or_default().insert(header.org);
+            }
             self.cards.insert(header.org, (**card).clone());
         }
         let outside = (!is_stored).then_some(version);
@@ -113,7 +126,7 @@ impl Trust {
 
     /// Number of statements, the card included, that are remembered of an organisation.
     pub(super) fn remembered(&self, org: &OrgId) -> usize {
-        self.places.range((*org, RecordId::default())..).take_while(|((owner, _), _)| owner == org).count()
+        self.records_of(org).count()
     }
 
     /// Evaluates the standings again if anything was learnt, and tells what changed.
@@ -180,8 +193,26 @@ impl Trust {
     }
 
     fn drop_organisation(&mut self, org: &OrgId) {
-        self.cards.remove(org);
-        self.places.retain(|(owner, _), _| owner != org);
+        self.drop_card(org);
+        let records: Vec<RecordId> = self.records_of(org).collect();
+        records.into_iter().for_each(|record| drop(self.places.remove(&(*org, record))));
+    }
+
+    fn drop_card(&mut self, org: &OrgId) {
+        let Some(card) = self.cards.remove(org) else { return };
+        for key in card.node_keys() {
+            if let Entry::Occupied(mut owners) = self.node_owners.entry(key) {
+                owners.get_mut().remove(org);
+                if owners.get().is_empty() {
+                    owners.remove();
+                }
+            }
+        }
+    }
+
+    fn records_of<'a>(&'a self, org: &'a OrgId) -> impl Iterator<Item = RecordId> + 'a {
+        let of_org = self.places.range((*org, RecordId::default())..).take_while(move |((owner, _), _)| owner == org);
+        of_org.map(|((_, record), _)| *record)
     }
 
     fn drop_strangers(&mut self) {

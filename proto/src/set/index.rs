@@ -26,8 +26,8 @@ pub struct Index {
     root: Child,
 }
 
-/// Bounds of a range: lower inclusive, upper exclusive, `None` for the end of the key space.
-type Bounds = (SetKey, Option<SetKey>);
+/// One of several ranges that follow each other: its upper bound, exclusive (`None` is the end of the key space), and its sum.
+pub type Part = (Option<SetKey>, Summary);
 
 impl Index {
     /// An empty set.
@@ -94,9 +94,7 @@ impl Index {
         if upper.is_some_and(|upper| upper <= lower) {
             return Summary::default();
         }
-        let mut summary = upper.map_or(self.root.summary, |upper| self.below(upper));
-        summary.subtract(&self.below(lower));
-        summary
+        upper.map_or(self.root.summary, |upper| self.below(upper)).since(&self.below(lower))
     }
 
     /// Entries with `lower <= key < upper`, ascending.
@@ -120,45 +118,31 @@ impl Index {
         entries
     }
 
-    /// Cuts a range into at most `parts` ranges of about equal numbers of entries.
+    /// Cuts a range into at most `parts` ranges of about equal numbers of entries, and sums each of them.
     ///
     /// The bounds are the shortest prefixes that tell neighbours apart. Returns one range when there is less than two
-    /// entries.
-    pub fn split(&self, lower: &SetKey, upper: Option<&SetKey>, parts: usize) -> Vec<Bounds> {
-        let start = self.rank(lower);
-        let count = upper.map_or(self.len(), |upper| self.rank(upper)).saturating_sub(start);
-        let parts = parts.min(count).max(1);
-        let mut bounds = Vec::with_capacity(parts);
-        let mut from = *lower;
-        for part in 1..parts {
-            let rank = start + part * count / parts;
-            let (Some(before), Some(first)) = (self.at_rank(rank - 1), self.at_rank(rank)) else { continue };
-            let to = shortest_between(&before, &first);
-            bounds.push((from, Some(to)));
-            from = to;
+    /// entries. Costs one sum of entries below a key for each bound, both ends included.
+    pub fn split(&self, lower: &SetKey, upper: Option<&SetKey>, parts: usize) -> Vec<Part> {
+        let start = self.below(lower);
+        let end = upper.map_or(self.root.summary, |upper| self.below(upper));
+        let (first_rank, count) = (start.count as usize, end.count.saturating_sub(start.count) as usize);
+        let parts_max = parts.min(count).max(1);
+        let mut parts = Vec::with_capacity(parts_max);
+        let mut before = start;
+        for part in 1..parts_max {
+            let rank = first_rank + part * count / parts_max;
+            let (Some(last), Some(first)) = (self.at_rank(rank - 1), self.at_rank(rank)) else { continue };
+            let bound = shortest_between(&last, &first);
+            let below = self.below(&bound);
+            parts.push((Some(bound), below.since(&before)));
+            before = below;
         }
-        bounds.push((from, upper.copied()));
-        bounds
-    }
-
-    /// Number of entries below `key`.
-    pub fn rank(&self, key: &SetKey) -> usize {
-        let (mut rank, mut subtree) = (0, &self.root.subtree);
-        loop {
-            match subtree {
-                Subtree::Fork(children) => {
-                    let at = child_of(children, key);
-                    rank += children[..at].iter().map(|child| child.summary.count as usize).sum::<usize>();
-                    let Some(child) = children.get(at) else { return rank };
-                    subtree = &child.subtree;
-                }
-                Subtree::Leaf(leaf) => return rank + leaf.find(key).unwrap_or_else(|at| at),
-            }
-        }
+        parts.push((upper.copied(), if count == 0 { Summary::default() } else { end.since(&before) }));
+        parts
     }
 
     /// The key with exactly `rank` entries below it.
-    pub fn at_rank(&self, rank: usize) -> Option<SetKey> {
+    fn at_rank(&self, rank: usize) -> Option<SetKey> {
         let (mut rank, mut subtree) = (rank, &self.root.subtree);
         loop {
             match subtree {

@@ -52,6 +52,12 @@ impl Summary {
         self.count = self.count.wrapping_add(other.count);
     }
 
+    /// What came in since an `earlier` sum over part of the same entries.
+    pub(super) fn since(mut self, earlier: &Summary) -> Summary {
+        self.subtract(earlier);
+        self
+    }
+
     /// Takes entries away.
     pub(super) fn subtract(&mut self, other: &Summary) {
         let mut borrow = false;

@@ -2,20 +2,20 @@
 //!
 //! Each range is a mode byte (the lower seven bits the mode, the highest set when it reaches to the end of the key space),
 //! the upper bound as a key relative to the bound before it (absent at the end), and the mode's content. Modes: 0 nothing;
-//! 1 fingerprint (16 bytes); 2 number of pairs (1 byte), then key, relative to the one before, and vid of each; 3 nothing
-//! is held here, all of it is being fetched.
+//! 1 fingerprint (16 bytes); 2 digests of all entries; 3 nothing is held here, all of it is being fetched; 4 digests of
+//! entries that are lacking here. Digests are their number (1 byte), then 4 bytes for each.
 //! Spec: `spec/07-sync.md`, section 5.1.
 
-use super::Pair;
+use super::digest::Digest;
 use super::keys::{KeyListError, read_key, take, write_key};
-use crate::id::Vid;
-use crate::limits::{ITEMS_PER_RANGE_MAX, OPEN_RANGES_PER_REQUEST_MAX, RANGES_PER_FRAME_MAX};
+use crate::limits::{DIGESTS_PER_RANGE_MAX, OPEN_RANGES_PER_REQUEST_MAX, RANGES_PER_FRAME_MAX};
 use crate::set::SetKey;
 
 const MODE_SKIP: u8 = 0;
 const MODE_FINGERPRINT: u8 = 1;
-const MODE_ITEMS: u8 = 2;
+const MODE_DIGESTS: u8 = 2;
 const MODE_FETCHING: u8 = 3;
+const MODE_LACKING: u8 = 4;
 /// The range reaches to the end of the key space.
 const TO_THE_END: u8 = 0x80;
 
@@ -35,10 +35,12 @@ pub enum RangeContent {
     Skip,
     /// Compare with this: [`Summary::fingerprint`](crate::set::Summary::fingerprint).
     Fingerprint([u8; 16]),
-    /// All entries, ascending.
-    Items(Vec<Pair>),
+    /// All entries by their digests, in order of their keys.
+    Digests(Vec<Digest>),
     /// The sender holds nothing here and fetches, or is fetching, all of it.
     Fetching,
+    /// Of the receiver's digests, those that stand for nothing here.
+    Lacking(Vec<Digest>),
 }
 
 /// Why bytes are not acceptable ranges. The sender broke the specification.
@@ -62,21 +64,18 @@ pub enum RangeError {
     /// Bounds must ascend, and nothing may follow the end of the key space.
     #[error("the upper bounds do not ascend")]
     Order,
-    /// Items must ascend and lie inside their range.
-    #[error("the items of a range do not ascend or lie outside it")]
-    Items,
     /// More ranges than a frame may hold.
     #[error("more than {max} ranges in a frame")]
     TooMany {
         /// Ranges allowed.
         max: usize,
     },
-    /// More items than a range may list.
-    #[error("a range lists {found} items, at most {max} are allowed")]
-    TooManyItems {
-        /// Items found.
+    /// More digests than a range may list.
+    #[error("a range lists {found} digests, at most {max} are allowed")]
+    TooManyDigests {
+        /// Digests found.
         found: usize,
-        /// Items allowed.
+        /// Digests allowed.
         max: usize,
     },
     /// No range at all.
@@ -92,8 +91,9 @@ pub fn write_ranges(lower: SetKey, ranges: &[Range]) -> Vec<u8> {
         let mode = match &range.content {
             RangeContent::Skip => MODE_SKIP,
             RangeContent::Fingerprint(_) => MODE_FINGERPRINT,
-            RangeContent::Items(_) => MODE_ITEMS,
+            RangeContent::Digests(_) => MODE_DIGESTS,
             RangeContent::Fetching => MODE_FETCHING,
+            RangeContent::Lacking(_) => MODE_LACKING,
         };
         match &range.upper {
             Some(upper) => {
@@ -105,14 +105,9 @@ pub fn write_ranges(lower: SetKey, ranges: &[Range]) -> Vec<u8> {
         match &range.content {
             RangeContent::Skip | RangeContent::Fetching => {}
             RangeContent::Fingerprint(fingerprint) => bytes.extend_from_slice(fingerprint),
-            RangeContent::Items(items) => {
-                bytes.push(items.len() as u8);
-                let mut previous = &from;
-                for (key, vid) in items {
-                    write_key(&mut bytes, previous, key);
-                    bytes.extend_from_slice(&vid.0);
-                    previous = key;
-                }
+            RangeContent::Digests(digests) | RangeContent::Lacking(digests) => {
+                bytes.push(digests.len() as u8);
+                bytes.extend_from_slice(digests.as_flattened());
             }
         }
         from = range.upper.unwrap_or(from);
@@ -137,8 +132,9 @@ pub fn read_ranges(lower: SetKey, mut bytes: &[u8], is_reply: bool) -> Result<Ve
         let content = match mode & !TO_THE_END {
             MODE_SKIP => RangeContent::Skip,
             MODE_FINGERPRINT => RangeContent::Fingerprint(take(&mut bytes)?),
-            MODE_ITEMS => RangeContent::Items(read_items(&mut bytes, from, upper)?),
+            MODE_DIGESTS => RangeContent::Digests(read_digests(&mut bytes)?),
             MODE_FETCHING => RangeContent::Fetching,
+            MODE_LACKING => RangeContent::Lacking(read_digests(&mut bytes)?),
             found => return Err(RangeError::Mode { found }),
         };
         open += usize::from(content != RangeContent::Skip);
@@ -157,23 +153,13 @@ pub fn read_ranges(lower: SetKey, mut bytes: &[u8], is_reply: bool) -> Result<Ve
     if ranges.is_empty() { Err(RangeError::Empty) } else { Ok(ranges) }
 }
 
-fn read_items(bytes: &mut &[u8], from: SetKey, upper: Option<SetKey>) -> Result<Vec<Pair>, RangeError> {
+fn read_digests(bytes: &mut &[u8]) -> Result<Vec<Digest>, RangeError> {
     let [count] = take(bytes)?;
     let found = usize::from(count);
-    if found > ITEMS_PER_RANGE_MAX {
-        return Err(RangeError::TooManyItems { found, max: ITEMS_PER_RANGE_MAX });
+    if found > DIGESTS_PER_RANGE_MAX {
+        return Err(RangeError::TooManyDigests { found, max: DIGESTS_PER_RANGE_MAX });
     }
-    let mut items: Vec<Pair> = Vec::with_capacity(found);
-    for _ in 0..found {
-        let last = items.last().map(|(key, _)| *key);
-        let key = read_key(bytes, &last.unwrap_or(from))?;
-        let is_after = last.map_or(key >= from, |last| key > last);
-        if !is_after || upper.is_some_and(|upper| key >= upper) {
-            return Err(RangeError::Items);
-        }
-        items.push((key, Vid(take(bytes)?)));
-    }
-    Ok(items)
+    (0..found).map(|_| Ok(take(bytes)?)).collect()
 }
 
 impl From<KeyListError> for RangeError {

@@ -19,41 +19,80 @@ fn index(items: impl IntoIterator<Item = (u32, u8)>) -> Index {
     index
 }
 
-/// Runs a session between two sets and returns (wants of a, wants of b, frames).
-fn session(a: &Index, b: &Index) -> (Vec<Pair>, Vec<Pair>, usize) {
-    let (mut wants_a, mut wants_b, mut frames) = (Vec::new(), Vec::new(), 0);
-    let mut ranges = opening(a);
-    let mut is_b = true;
+/// What a session between two sets finds.
+#[derive(Default)]
+struct Found {
+    /// Offered or fetched, to the initiator and to the responder.
+    to_initiator: Vec<Pair>,
+    to_responder: Vec<Pair>,
+    frames: usize,
+    differs: bool,
+}
+
+/// Runs a session that `a` begins with these ranges.
+fn session(a: &Index, b: &Index, number: u64, mut ranges: Vec<Range>) -> Found {
+    let mut found = Found::default();
+    let mut side = Side::Responder;
     while !ranges.is_empty() {
-        frames += 1;
-        assert!(frames < 20, "the session must end");
+        found.frames += 1;
+        assert!(found.frames < 20, "the session must end");
         let bytes = write_ranges(SetKey::default(), &ranges);
         let received = read_ranges(SetKey::default(), &bytes, true).expect("own ranges are readable");
-        let (own, other) = if is_b { (b, a) } else { (a, b) };
-        let answer = answer(own, SetKey::default(), &received);
-        let (wants, others) = if is_b { (&mut wants_b, &mut wants_a) } else { (&mut wants_a, &mut wants_b) };
-        wants.extend(answer.wants);
-        others.extend(wanted(other, &answer.offers));
+        let (own, other) = if side == Side::Responder { (b, a) } else { (a, b) };
+        let answer = answer(own, side, number, SetKey::default(), &received);
+        let (mine, theirs) = match side {
+            Side::Responder => (&mut found.to_responder, &mut found.to_initiator),
+            Side::Initiator => (&mut found.to_initiator, &mut found.to_responder),
+        };
+        theirs.extend(wanted(other, &answer.offers));
         for (lower, upper) in answer.fetches {
-            wants.extend(other.range(&lower, upper.as_ref()).map(|(key, entry)| (key, entry.vid)));
+            mine.extend(other.range(&lower, upper.as_ref()).map(|(key, entry)| (key, entry.vid)));
         }
+        found.differs |= answer.differs;
         ranges = answer.ranges;
-        is_b = !is_b;
+        side = if side == Side::Responder { Side::Initiator } else { Side::Responder };
     }
-    (wants_a, wants_b, frames)
+    found
 }
 
 #[test]
 fn equal_sets_need_one_frame() {
     let a = index((0..5_000).map(|n| (n, 1)));
-    assert_eq!(session(&a, &a.clone()), (vec![], vec![], 1));
+    for ranges in [opening(&a), opening_of_differing(&a, 1)] {
+        let found = session(&a, &a.clone(), 1, ranges);
+        assert_eq!((found.frames, found.differs), (1, false));
+        assert_eq!((found.to_initiator, found.to_responder), (vec![], vec![]));
+    }
 }
 
 #[test]
-fn an_empty_set_wants_everything() {
-    let a = index((0..1_000).map(|n| (n, 1)));
-    let (wants_a, wants_b, _) = session(&a, &Index::new());
-    assert_eq!((wants_a.len(), wants_b.len()), (0, 1_000));
+fn an_empty_set_wants_everything_whoever_begins() {
+    let (a, empty) = (index((0..1_000).map(|n| (n, 1))), Index::new());
+    let found = session(&a, &empty, 1, opening_of_differing(&a, 1));
+    assert_eq!((found.to_initiator.len(), found.to_responder.len()), (0, 1_000));
+    let found = session(&empty, &a, 1, opening_of_differing(&empty, 1));
+    assert_eq!((found.to_initiator.len(), found.to_responder.len()), (1_000, 0));
+}
+
+#[test]
+fn one_changed_record_of_many_is_found_by_the_sixth_frame_at_the_latest() {
+    let b = index((0..100_000).map(|n| (n, 1)));
+    let mut a = b.clone();
+    a.insert(key(77), Entry { vid: Vid([2; 16]), hlc: Hlc(0), device: 0, lease_hours: 0 });
+    let found = session(&a, &b, 1, opening_of_differing(&a, 1));
+    assert_eq!((found.to_initiator, found.to_responder), (vec![(key(77), Vid([1; 16]))], vec![]));
+    assert!(found.frames <= 6, "{}", found.frames);
+}
+
+#[test]
+fn two_entries_with_one_digest_in_a_session_have_different_ones_in_the_next() {
+    let (vid, key) = (Vid([1; 16]), key(1));
+    let first = digest(1, &key, &vid);
+    // Found by trying: far fewer than 2^32 vids are needed for two bytes, which shows the same.
+    let other = (0u32..).map(|n| Vid::from_slice(&[&n.to_be_bytes()[..], &[0; 12]].concat()).expect("16 bytes"));
+    let other = other.filter(|other| digest(1, &key, other)[..2] == first[..2]).take(8);
+    let again = other.filter(|other| digest(2, &key, other)[..2] == digest(2, &key, &vid)[..2]);
+    assert_eq!(again.count(), 0);
 }
 
 #[test]
@@ -92,7 +131,7 @@ fn the_reply_to_the_largest_request_with_gaps_stays_within_the_limits() {
         .collect();
     let request = read_ranges(SetKey::default(), &write_ranges(SetKey::default(), &request), false)
         .expect("128 open ranges are allowed");
-    let reply = answer(&index, SetKey::default(), &request).ranges;
+    let reply = answer(&index, Side::Responder, 1, SetKey::default(), &request).ranges;
     assert_eq!(reply.len(), 128 * RANGE_FAN_OUT + 129);
     assert!(
         read_ranges(SetKey::default(), &write_ranges(SetKey::default(), &reply), true).is_ok_and(|read| read == reply)
@@ -100,21 +139,40 @@ fn the_reply_to_the_largest_request_with_gaps_stays_within_the_limits() {
 }
 
 #[test]
-fn bounds_and_items_that_do_not_ascend_are_refused() {
+fn bounds_that_do_not_ascend_are_refused() {
     let bound = |n: u8| Some(SetKey([n; 16]));
     let skip = |upper| Range { upper, content: RangeContent::Skip };
     let read = |ranges: &[Range]| read_ranges(SetKey([1; 16]), &write_ranges(SetKey([1; 16]), ranges), false);
+    assert!(read(&[skip(bound(2)), skip(bound(3))]).is_ok());
     assert_eq!(read(&[skip(bound(3)), skip(bound(2))]), Err(RangeError::Order));
     assert_eq!(read(&[skip(bound(1))]), Err(RangeError::Order));
     assert_eq!(read(&[skip(None), skip(bound(2))]), Err(RangeError::Order));
-    let items = |keys: &[u8]| Range {
-        upper: bound(5),
-        content: RangeContent::Items(keys.iter().map(|n| (SetKey([*n; 16]), Vid([0; 16]))).collect()),
-    };
-    assert!(read(&[items(&[1, 4])]).is_ok());
-    for bad in [&[0][..], &[5], &[2, 2], &[3, 2]] {
-        assert_eq!(read(&[items(bad)]), Err(RangeError::Items), "{bad:?}");
+}
+
+#[test]
+fn digests_are_read_at_their_limit_and_refused_beyond() {
+    let max = crate::limits::DIGESTS_PER_RANGE_MAX;
+    for content in [RangeContent::Digests as fn(Vec<Digest>) -> RangeContent, RangeContent::Lacking] {
+        let read = |count| {
+            let range = Range { upper: None, content: content(vec![[7; 4]; count]) };
+            read_ranges(SetKey::default(), &write_ranges(SetKey::default(), &[range]), false)
+        };
+        assert!(read(max).is_ok());
+        assert_eq!(read(max + 1), Err(RangeError::TooManyDigests { found: max + 1, max }));
     }
+}
+
+#[test]
+fn listed_digests_are_compared_with_at_most_64_own_entries_and_more_are_cut() {
+    let max = crate::limits::COMPARED_ENTRIES_PER_RANGE_MAX as u32;
+    let listed = [Range { upper: None, content: RangeContent::Digests(vec![[7; 4]]) }];
+    let answer_of = |count: u32| {
+        let own = index((0..count).map(|n| (n, 1)));
+        answer(&own, Side::Responder, 1, SetKey::default(), &listed)
+    };
+    let (all, cut) = (answer_of(max), answer_of(max + 1));
+    assert_eq!((all.offers.len(), all.ranges.len()), (max as usize, 0));
+    assert_eq!((cut.offers.len(), cut.ranges.len()), (0, RANGE_FAN_OUT));
 }
 
 proptest! {
@@ -130,17 +188,21 @@ proptest! {
         let a = index((0..common).map(|n| (n, 1)).chain(only_a.iter().map(|n| (*n, 1))));
         let vid = |n: u32| if changed.contains(&n) { 2 } else { 1 };
         let b = index((0..common).map(|n| (n, vid(n))).chain(only_b.iter().map(|n| (*n, 1))));
-        let (wants_a, wants_b, frames) = session(&a, &b);
+        let found = session(&a, &b, 7, opening_of_differing(&a, 7));
         let keys = |list: &[Pair]| list.iter().map(|(key, _)| *key).collect::<std::collections::BTreeSet<_>>();
-        // A changed record is asked for by the side that received the list; the answer brings out which one is newer.
         let changed: std::collections::BTreeSet<SetKey> = changed.iter().filter(|n| **n < common).map(|n| key(*n)).collect();
-        let both: std::collections::BTreeSet<SetKey> = keys(&wants_a).union(&keys(&wants_b)).copied().collect();
-        let expected: std::collections::BTreeSet<SetKey> =
-            only_a.iter().chain(&only_b).map(|n| key(*n)).chain(changed.iter().copied()).collect();
-        prop_assert_eq!(both, expected);
-        prop_assert!(keys(&wants_a).is_superset(&only_b.iter().map(|n| key(*n)).collect()));
-        prop_assert!(keys(&wants_b).is_superset(&only_a.iter().map(|n| key(*n)).collect()));
-        prop_assert!(frames <= 10);
+        // The initiator learns all that it lacks, and nothing else, in one session.
+        let lacking = only_b.iter().map(|n| key(*n)).chain(changed.iter().copied()).collect();
+        prop_assert_eq!(keys(&found.to_initiator), lacking);
+        prop_assert!(found.frames <= 12);
+        // What the responder lacks may take another one, once the initiator has caught up.
+        let mut a = a;
+        let entry = |vid| Entry { vid, hlc: Hlc(0), device: 0, lease_hours: 0 };
+        found.to_initiator.iter().for_each(|(key, vid)| _ = a.insert(*key, entry(*vid)));
+        let second = session(&a, &b, 8, opening_of_differing(&a, 8));
+        prop_assert!(second.to_initiator.is_empty());
+        prop_assert_eq!(keys(&second.to_responder), only_a.iter().map(|n| key(*n)).collect());
+        prop_assert!(keys(&found.to_responder).is_subset(&only_a.iter().map(|n| key(*n)).chain(changed).collect()));
     }
 
     #[test]
@@ -151,10 +213,15 @@ proptest! {
 
 #[test]
 fn an_answer_offers_up_to_its_limit_and_leaves_the_rest_to_the_next_session() {
-    let max = crate::limits::OFFERS_PER_ANSWER_MAX as u32;
+    let max = crate::limits::OFFERS_PER_ANSWER_MAX;
     for (count, offered) in [(max, max), (max + 1, max)] {
-        let own = index((0..count).map(|n| (n, 1)));
-        let empty = [Range { upper: None, content: RangeContent::Items(Vec::new()) }];
-        assert_eq!(answer(&own, SetKey::default(), &empty).offers.len(), offered as usize);
+        let own = index((0..count as u32).map(|n| (n, 1)));
+        let mut upper: Vec<SetKey> =
+            own.range(&SetKey::default(), None).map(|(key, _)| key).step_by(50).skip(1).collect();
+        upper.push(SetKey([0xff; 16]));
+        let nothing = |upper: SetKey| Range { upper: Some(upper), content: RangeContent::Digests(Vec::new()) };
+        let nothing: Vec<Range> = upper.into_iter().map(nothing).collect();
+        let answer = answer(&own, Side::Responder, 1, SetKey::default(), &nothing);
+        assert_eq!(answer.offers.len(), offered);
     }
 }
