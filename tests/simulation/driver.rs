@@ -142,7 +142,7 @@ impl World {
     fn perform_one(&mut self, number: usize, output: Output, more: &mut Vec<Output>) -> Checked {
         match output {
             Output::Persist { .. } => {}
-            Output::Dial { peer } => self.dial(number, &peer),
+            Output::Dial { peer } => return self.dial(number, &peer),
             Output::Verify { ticket, versions } => self.verify(number, ticket, versions),
             Output::Send { to, frame } => {
                 let frame = Rc::new(frame);
@@ -267,6 +267,7 @@ impl World {
         machine.incarnation += 1;
         machine.asked.clear();
         machine.links.clear();
+        machine.dials.clear();
         machine.dies_at_commit = false;
         let live: Vec<usize> = self.network.live().collect();
         for link in live {

@@ -49,6 +49,7 @@ pub struct Counts {
     pub virtual_ms: u64,
     pub calendar_ms: u64,
     pub settling_ms: u64,
+    pub quiet_frames_per_link_max: u64,
 }
 
 macro_rules! add_fields {
@@ -94,6 +95,7 @@ impl Counts {
             calendar_ms,
         );
         self.settling_ms = self.settling_ms.max(other.settling_ms);
+        self.quiet_frames_per_link_max = self.quiet_frames_per_link_max.max(other.quiet_frames_per_link_max);
     }
 }
 
@@ -140,10 +142,12 @@ impl std::fmt::Display for Counts {
         )?;
         write!(
             f,
-            "virtual time {:.1} h awake, {:.0} h with leaps; the slowest took {:.0} s to agree",
+            "virtual time {:.1} h awake, {:.0} h with leaps; the slowest took {:.0} s to agree; \
+             then at most {} frames over one link in 65 s",
             hours(self.virtual_ms),
             hours(self.calendar_ms),
-            self.settling_ms as f64 / 1_000.0
+            self.settling_ms as f64 / 1_000.0,
+            self.quiet_frames_per_link_max
         )
     }
 }

@@ -10,6 +10,7 @@
 //! | the index's total is the sum over the store's rows | after each event that changes either |
 //! | index and store agree row by row, and hold members' content only | every 20 s |
 //! | members' versions go to nodes of members only | at each sending |
+//! | nobody is dialled more than 30 times a minute | at each dial |
 //! | an honest node never accuses an honest node of a breach | at each Bye and each refusal |
 
 use std::collections::BTreeMap;
@@ -52,6 +53,9 @@ impl Watch {
         self.acknowledged.retain(|slot, wanted| store.get(slot).is_some_and(|row| row.precedence() >= *wanted));
     }
 }
+
+/// A process dials one other so often in a minute at most.
+const DIALS_PER_MINUTE_MAX: u32 = 30;
 
 /// Number of the field that a frame's content stands in.
 fn content_field(frame: &[u8]) -> u8 {
@@ -287,6 +291,18 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn check_dialling(&mut self, number: usize, to: usize) -> Checked {
+        let (since_us, count) = self.machines[number].dials.entry(to).or_insert((self.now_us, 0));
+        if self.now_us - *since_us > 60_000_000 {
+            (*since_us, *count) = (self.now_us, 0);
+        }
+        *count += 1;
+        if *count > DIALS_PER_MINUTE_MAX {
+            return Err(format!("n{number} dials n{to} more than {DIALS_PER_MINUTE_MAX} times a minute"));
+        }
+        Ok(())
+    }
+
     pub(super) fn check_rejection(&self, number: usize, from: usize, why: &Reject) -> Checked {
         if why.is_breach() && self.machines[number].is_honest() && self.machines[from].is_honest() {
             return Err(format!(
@@ -301,6 +317,7 @@ impl World {
         if !self.is_settling || !self.machines[from].is_honest() || !self.machines[to].is_honest() {
             return;
         }
+        *self.quiet_frames.entry(link).or_default() += 1;
         let is_answer = matches!(content_field(frame), VERSIONS | COMPRESSED | ARRIVALS)
             && self.open_wants.range((link, to, 0)..=(link, to, u64::MAX)).next().is_some();
         if !is_answer && !matches!(content_field(frame), WANT | FETCH | CATCH_UP | TAKE) {

@@ -14,12 +14,14 @@ use super::world::{Checked, Event, World};
 
 impl World {
     /// Somebody wants a link: the attempt comes to something or nothing after a while.
-    pub(super) fn dial(&mut self, number: usize, peer: &Peer) {
-        let Some(to) = self.cast.numbers.get(peer).copied() else { return };
+    pub(super) fn dial(&mut self, number: usize, peer: &Peer) -> Checked {
+        let Some(to) = self.cast.numbers.get(peer).copied() else { return Ok(()) };
+        self.check_dialling(number, to)?;
         // Two round trips for TCP and TLS, or nothing for ten seconds.
         let wait_us = if self.network.is_cut(number, to) { DIAL_WAIT_US } else { 4 * self.network.latency_us() };
         let incarnation = self.machines[number].incarnation;
         self.after(wait_us, Event::Dialled { from: number, to, incarnation });
+        Ok(())
     }
 
     pub(super) fn dialled(&mut self, from: usize, to: usize, incarnation: u64) -> Checked {

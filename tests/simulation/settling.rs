@@ -17,6 +17,8 @@ use super::world::{Checked, World};
 const LOOK_US: u64 = 2_000_000;
 /// Agreement must last so long, which is longer than any request may stay open.
 const QUIET_US: u64 = 65_000_000;
+/// While all agree, so many frames cross one link in that time at most: some ten times what is usual.
+const QUIET_FRAMES_PER_LINK_MAX: u64 = 300;
 /// Clocks are right within so many milliseconds.
 const CLOCK_ERROR_MS_MAX: u64 = 100_000;
 
@@ -36,8 +38,14 @@ impl World {
                 self.pass(LOOK_US)?;
             }
             self.history.counts.settling_ms = (self.now_us - begun_us) / 1_000;
+            self.quiet_frames.clear();
             self.pass(QUIET_US)?;
+            let frames = self.quiet_frames.values().max().copied().unwrap_or(0);
+            self.history.counts.quiet_frames_per_link_max = frames;
             if self.disagreement().is_none() && self.first_open_want().is_none() {
+                if frames > QUIET_FRAMES_PER_LINK_MAX {
+                    return Err(format!("{frames} frames crossed one link although there was nothing to say"));
+                }
                 break;
             }
             if self.now_us > end_us {

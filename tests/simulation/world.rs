@@ -124,6 +124,8 @@ pub(super) struct World {
     pub(super) forged: BTreeSet<Vid>,
     /// Requests between honest machines that are not answered yet: link, asker, number.
     pub(super) open_wants: BTreeSet<(usize, usize, u64)>,
+    /// Frames between honest machines over each link since all agreed.
+    pub(super) quiet_frames: BTreeMap<usize, u64>,
     checked: HashMap<(Vid, PublicKey), Result<VerifiedVersion, Unverified>>,
     queue: BinaryHeap<Queued>,
     sequence: u64,
@@ -163,6 +165,7 @@ impl World {
             made_in_order: Vec::new(),
             forged: BTreeSet::new(),
             open_wants: BTreeSet::new(),
+            quiet_frames: BTreeMap::new(),
             checked: HashMap::new(),
             queue: BinaryHeap::new(),
             sequence: 0,
@@ -224,6 +227,7 @@ impl World {
                 links: BTreeMap::new(),
                 members: Vec::new(),
                 admitted: BTreeSet::new(),
+                dials: BTreeMap::new(),
                 incarnation: 0,
                 builds: 0,
                 clock_ahead_ms: 0,
