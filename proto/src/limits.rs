@@ -25,11 +25,11 @@ pub const OFFERS_PER_ANSWER_MAX: usize = 16_384;
 /// Pairs in one `Offer`.
 pub const OFFER_PAIRS_MAX: usize = 4_096;
 /// Keys in one `Want`.
-pub const WANT_KEYS_MAX: usize = 256;
+pub const WANT_KEYS_MAX: usize = 1_024;
 /// Keys of one answer to a `Fetch`.
 pub const FETCH_KEYS_MAX: usize = 4_096;
 /// Hints in one `Arrivals`.
-pub const HINTS_PER_ARRIVALS_MAX: usize = 8_192;
+pub const HINTS_PER_ARRIVALS_MAX: usize = 12_288;
 /// Versions that are sent at once, without a hint or offer before: arrivals, and what a session found.
 pub const DIRECT_VERSIONS_MAX: usize = 16;
 /// `Want` frames of one peer that are not yet answered.
@@ -100,5 +100,5 @@ const _: () = assert!(
     "a reply made only of lists fits its frame"
 );
 const _: () = assert!(OFFER_PAIRS_MAX * 33 < FRAME_BYTES_MAX && WANT_KEYS_MAX * 17 < FRAME_BYTES_MAX);
-const _: () = assert!(HINTS_PER_ARRIVALS_MAX * 25 + 64 < FRAME_BYTES_MAX);
+const _: () = assert!(HINTS_PER_ARRIVALS_MAX * 21 + 64 < FRAME_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX < ENVELOPE_BYTES_MAX);

@@ -84,7 +84,7 @@ pub struct Node {
     hlc_max: Hlc,
     /// Which peers are known to hold a version that was published here, oldest first.
     spread: BTreeMap<Vid, Vec<Peer>>,
-    spread_order: std::collections::VecDeque<Vid>,
+    spread_order: std::collections::VecDeque<(Vid, (Audience, u64))>,
     /// The same versions by their place in the arrival log.
     spread_places: BTreeMap<(Audience, u64), Vid>,
     random: u64,
@@ -360,16 +360,16 @@ impl Node {
 
     /// Follows who holds a version that was published here and is the last in its arrival log.
     fn follow_spread(&mut self, audience: Audience, vid: Vid) {
+        let place = (audience, self.logs[usize::from(audience.number())].head().sequence);
         if self.spread.insert(vid, Vec::new()).is_none() {
-            self.spread_order.push_back(vid);
+            self.spread_order.push_back((vid, place));
+            self.spread_places.insert(place, vid);
         }
-        let place = self.logs[usize::from(audience.number())].head().sequence;
-        self.spread_places.insert((audience, place), vid);
         if self.spread_order.len() > SPREAD_FOLLOWED_MAX
-            && let Some(oldest) = self.spread_order.pop_front()
+            && let Some((oldest, place)) = self.spread_order.pop_front()
         {
             self.spread.remove(&oldest);
-            self.spread_places.retain(|_, vid| *vid != oldest);
+            self.spread_places.remove(&place);
         }
     }
 }

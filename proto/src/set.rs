@@ -8,6 +8,6 @@ mod key;
 mod summary;
 
 pub use entry::Entry;
-pub use index::{Entries, Index, Part};
+pub use index::{Bound, Entries, Index};
 pub use key::{SetKey, Slot};
 pub use summary::Summary;

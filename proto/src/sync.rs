@@ -13,7 +13,7 @@ pub use range::{Range, RangeContent, RangeError, read_ranges, write_ranges};
 
 use crate::id::Vid;
 use crate::limits::{COMPARED_ENTRIES_PER_RANGE_MAX, DIGESTS_PER_RANGE_MAX, OFFERS_PER_ANSWER_MAX, RANGE_FAN_OUT};
-use crate::set::{Index, Part, SetKey};
+use crate::set::{Bound, Index, SetKey};
 
 /// A record and its winning version, as one side tells the other.
 pub type Pair = (SetKey, Vid);
@@ -52,7 +52,10 @@ pub fn opening(index: &Index) -> Vec<Range> {
 
 /// The first ranges of a session about sets that are known to differ: what the answer to an [`opening`] would be.
 pub fn opening_of_differing(index: &Index, session: u64) -> Vec<Range> {
-    if index.is_empty() { opening(index) } else { view(index, session, &SetKey::default(), None, index.len()) }
+    if index.is_empty() {
+        return opening(index);
+    }
+    view(index, session, &index.bound(Some(SetKey::default())), &index.bound(None))
 }
 
 /// Compares a peer's ranges with the own set.
@@ -61,9 +64,15 @@ pub fn opening_of_differing(index: &Index, session: u64) -> Vec<Range> {
 /// the caller limits.
 pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[Range]) -> Answer {
     let mut answer = Answer::default();
+    // Neighbours share a bound, and bounds are what costs.
+    let mut last: Option<Bound> = None;
     let mut from = lower;
     for range in ranges {
-        let upper = range.upper.as_ref();
+        let span = (from, range.upper);
+        let bounds = |last: Option<Bound>| {
+            let known = last.filter(|last| last.key == Some(from));
+            (known.unwrap_or_else(|| index.bound(Some(from))), index.bound(range.upper))
+        };
         match &range.content {
             RangeContent::Skip => skip(&mut answer.ranges, range.upper),
             RangeContent::Fetching => {
@@ -71,19 +80,28 @@ pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[
                 skip(&mut answer.ranges, range.upper);
             }
             RangeContent::Fingerprint(fingerprint) => {
-                let own = index.summary(&from, upper);
+                let (lower, upper) = bounds(last);
+                let own = upper.since(&lower);
+                last = Some(upper);
                 if own.fingerprint() == *fingerprint {
                     skip(&mut answer.ranges, range.upper);
                 } else if own.count == 0 {
-                    answer.fetch(from, range.upper);
+                    answer.fetch(span);
                 } else {
-                    answer.ranges.extend(view(index, session, &from, upper, own.count as usize));
+                    answer.ranges.extend(view(index, session, &lower, &upper));
                 }
             }
-            RangeContent::Digests(theirs) => compare(index, side, session, (from, range.upper), theirs, &mut answer),
+            RangeContent::Digests(theirs) => match digested(index, session, span, &mut answer) {
+                Some(own) => compare(side, own, theirs, span, &mut answer),
+                // Far more than they have: finding out where they have nothing is cheaper than telling all of it.
+                None => {
+                    let (lower, upper) = bounds(last);
+                    answer.ranges.extend(view(index, session, &lower, &upper));
+                }
+            },
             RangeContent::Lacking(theirs) => {
                 answer.differs = true;
-                let lacking = digested(index, session, (from, range.upper), &mut answer);
+                let lacking = digested(index, session, span, &mut answer);
                 let lacking = lacking.into_iter().flatten().filter(|(own, _)| theirs.contains(own));
                 answer.offer(lacking.map(|(_, pair)| pair));
                 skip(&mut answer.ranges, range.upper);
@@ -102,9 +120,9 @@ pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[
 }
 
 impl Answer {
-    fn fetch(&mut self, from: SetKey, upper: Option<SetKey>) {
-        self.fetches.push((from, upper));
-        self.ranges.push(Range { upper, content: RangeContent::Fetching });
+    fn fetch(&mut self, span: Span) {
+        self.fetches.push(span);
+        self.ranges.push(Range { upper: span.1, content: RangeContent::Fetching });
     }
 
     fn offer(&mut self, pairs: impl Iterator<Item = Pair>) {
@@ -116,26 +134,19 @@ impl Answer {
 ///
 /// Where each side has something that the other has not, it is first settled what the initiator lacks: most differences are
 /// two versions of one record, and the older one is not worth telling.
-fn compare(index: &Index, side: Side, session: u64, span: Span, theirs: &[Digest], answer: &mut Answer) {
-    let (from, upper) = span;
-    let Some(own) = digested(index, session, span, answer) else {
-        // Far more than they have: finding out where they have nothing is cheaper than telling all of it.
-        let count = index.summary(&from, upper.as_ref()).count as usize;
-        answer.ranges.extend(view(index, session, &from, upper.as_ref(), count));
-        return;
-    };
+fn compare(side: Side, own: Vec<(Digest, Pair)>, theirs: &[Digest], span: Span, answer: &mut Answer) {
     if own.is_empty() && !theirs.is_empty() {
-        answer.fetch(from, upper);
+        answer.fetch(span);
         return;
     }
     let only_theirs: Vec<Digest> =
         theirs.iter().filter(|digest| !own.iter().any(|(own, _)| own == *digest)).copied().collect();
     let mut only_own = own.into_iter().filter(|(own, _)| !theirs.contains(own)).map(|(_, pair)| pair).peekable();
     if !only_theirs.is_empty() && (side == Side::Initiator || only_own.peek().is_none()) {
-        answer.ranges.push(Range { upper, content: RangeContent::Lacking(only_theirs) });
+        answer.ranges.push(Range { upper: span.1, content: RangeContent::Lacking(only_theirs) });
     } else {
         answer.offer(only_own);
-        skip(&mut answer.ranges, upper);
+        skip(&mut answer.ranges, span.1);
     }
 }
 
@@ -147,14 +158,20 @@ fn digested(index: &Index, session: u64, (from, upper): Span, answer: &mut Answe
     (own.len() <= COMPARED_ENTRIES_PER_RANGE_MAX).then_some(own)
 }
 
-/// Own entries of a span, `count` of them and not none: digests of a few, else parts with their fingerprints.
-fn view(index: &Index, session: u64, lower: &SetKey, upper: Option<&SetKey>, count: usize) -> Vec<Range> {
-    if count <= DIGESTS_PER_RANGE_MAX {
-        let digests = index.range(lower, upper).map(|(key, entry)| digest(session, &key, &entry.vid)).collect();
-        return vec![Range { upper: upper.copied(), content: RangeContent::Digests(digests) }];
+/// Own entries between two bounds, at least one: digests of a few, else parts with their fingerprints.
+fn view(index: &Index, session: u64, lower: &Bound, upper: &Bound) -> Vec<Range> {
+    if upper.since(lower).count <= DIGESTS_PER_RANGE_MAX as u64 {
+        let entries = index.range(&lower.key.unwrap_or_default(), upper.key.as_ref());
+        let digests = entries.map(|(key, entry)| digest(session, &key, &entry.vid)).collect();
+        return vec![Range { upper: upper.key, content: RangeContent::Digests(digests) }];
     }
-    let part = |(upper, summary): Part| Range { upper, content: RangeContent::Fingerprint(summary.fingerprint()) };
-    index.split(lower, upper, RANGE_FAN_OUT).into_iter().map(part).collect()
+    let mut from = *lower;
+    let mut ranges = Vec::with_capacity(RANGE_FAN_OUT);
+    for to in index.split(lower, upper, RANGE_FAN_OUT) {
+        let fingerprint = to.since(&std::mem::replace(&mut from, to)).fingerprint();
+        ranges.push(Range { upper: to.key, content: RangeContent::Fingerprint(fingerprint) });
+    }
+    ranges
 }
 
 /// Those of the offered pairs that this side lacks or has in another version.

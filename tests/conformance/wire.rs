@@ -203,7 +203,7 @@ pub(crate) fn frame(case: &Value) {
             "lower": hex(&frame.lower), "ranges": hex(&frame.ranges),
         } }),
         Content::Offer(offer) => {
-            json!({ "offer": { "audience": offer.audience, "pairs": hex(&offer.pairs), "announced": offer.announced } })
+            json!({ "offer": { "audience": offer.audience, "pairs": hex(&offer.pairs), "announced": offer.announced, "keys": hex(&offer.keys) } })
         }
         Content::Want(want) => {
             json!({ "want": { "audience": want.audience, "want": want.want, "keys": hex(&want.keys), "graft": want.graft } })

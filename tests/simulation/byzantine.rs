@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::node::{Peer, read_frame, versions_frames, write_frame};
+use fingerpost_proto::set::SetKey;
+use fingerpost_proto::sync::{Range, RangeContent, write_ranges};
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
@@ -241,8 +243,14 @@ impl World {
             4 => {
                 let mut bounds: Vec<[u8; 16]> = (0..120).map(|_| random.bytes()).collect();
                 bounds.sort_unstable();
-                let range = |bound: &[u8; 16]| [&[16][..], bound, &[1], &[7; 16], &[0; 8]].concat();
-                let ranges = bounds.iter().flat_map(range).collect();
+                let content = |n: usize| match n % 3 {
+                    0 => RangeContent::Fingerprint([7; 16]),
+                    1 => RangeContent::Digests(vec![[7; 4]; n % 33]),
+                    _ => RangeContent::Lacking(vec![[7; 4]; n % 33]),
+                };
+                let range = |(n, bound): (usize, &[u8; 16])| Range { upper: Some(SetKey(*bound)), content: content(n) };
+                let ranges: Vec<Range> = bounds.iter().enumerate().map(range).collect();
+                let ranges = write_ranges(SetKey::default(), &ranges);
                 let reconcile = v1::Reconcile { audience, session: 9, round: 0, lower: vec![0; 16], ranges };
                 let frame = Rc::new(write_frame(Content::Reconcile(reconcile)));
                 vec![frame; 8]

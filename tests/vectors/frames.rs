@@ -68,7 +68,7 @@ fn valid() -> Vec<Value> {
     let keys = write_keys([&SetKey([1; 16]), &SetKey([1, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
     let versions = many_versions(&city);
     let compressed = write_compressed(&versions).expect("headers of one organisation are alike");
-    let hints = [vec![1; 8], vec![2], vec![2; 8], vec![9; 8], vec![3; 8], vec![8; 8]].concat();
+    let hints = [vec![1; 8], vec![2], vec![2; 8], vec![9; 4], vec![3; 8], vec![8; 4]].concat();
     vec![
         frame(
             "hello",
@@ -125,28 +125,33 @@ fn valid() -> Vec<Value> {
         frame(
             "reconcile-reply",
             "nothing is open",
-            Content::Reconcile(v1::Reconcile {
-                audience: 1,
-                session: 1,
-                round: 1,
-                lower: vec![1, 2],
-                ranges: vec![0x80],
-            }),
+            Content::Reconcile(v1::Reconcile { audience: 0, session: 1, round: 1, lower: vec![], ranges: vec![] }),
             json!({
-                "reconcile": { "audience": 1, "session": 1, "round": 1, "lower": "0102", "ranges": "80" },
+                "reconcile": { "audience": 0, "session": 1, "round": 1, "lower": "", "ranges": "" },
             }),
         ),
         frame(
             "offer",
             "one pair of key and vid",
-            Content::Offer(v1::Offer { audience: 0, pairs: pair.clone(), announced: false }),
-            json!({ "offer": { "audience": 0, "pairs": hex(&pair), "announced": false } }),
+            Content::Offer(v1::Offer { audience: 0, pairs: pair.clone(), announced: false, keys: vec![] }),
+            json!({ "offer": { "audience": 0, "pairs": hex(&pair), "announced": false, "keys": "" } }),
+        ),
+        frame(
+            "offer-keys",
+            "two places that a session found to differ",
+            Content::Offer(v1::Offer {
+                audience: 1,
+                pairs: vec![],
+                announced: false,
+                keys: write_keys(&[SetKey([1; 16]), SetKey([2; 16])]),
+            }),
+            json!({ "offer": { "audience": 1, "pairs": "", "announced": false, "keys": hex(write_keys(&[SetKey([1; 16]), SetKey([2; 16])])) } }),
         ),
         frame(
             "offer-announced",
             "news that another link probably brings",
-            Content::Offer(v1::Offer { audience: 1, pairs: pair.clone(), announced: true }),
-            json!({ "offer": { "audience": 1, "pairs": hex(pair), "announced": true } }),
+            Content::Offer(v1::Offer { audience: 1, pairs: pair.clone(), announced: true, keys: vec![] }),
+            json!({ "offer": { "audience": 1, "pairs": hex(pair), "announced": true, "keys": "" } }),
         ),
         frame(
             "want",
@@ -322,19 +327,19 @@ fn invalid() -> Vec<Value> {
         breach(
             "offer-audience",
             "audience 2",
-            Content::Offer(v1::Offer { audience: 2, pairs: vec![], announced: false }),
+            Content::Offer(v1::Offer { audience: 2, pairs: vec![], announced: false, keys: vec![] }),
             "audience",
         ),
         breach(
             "offer-cut",
             "the vid is cut",
-            Content::Offer(v1::Offer { audience: 0, pairs: vec![1; 17], announced: false }),
+            Content::Offer(v1::Offer { audience: 0, pairs: vec![1; 17], announced: false, keys: vec![] }),
             "keys",
         ),
         breach(
             "offer-4097",
             "4,097 pairs",
-            Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(&many(4_097)), announced: false }),
+            Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(&many(4_097)), announced: false, keys: vec![] }),
             "keys",
         ),
         breach(
@@ -344,18 +349,29 @@ fn invalid() -> Vec<Value> {
             "audience",
         ),
         breach(
+            "offer-4097-with-keys",
+            "4,096 pairs and a key",
+            Content::Offer(v1::Offer {
+                audience: 0,
+                pairs: write_pairs(&many(4_096)),
+                announced: false,
+                keys: write_keys(&[SetKey([1; 16])]),
+            }),
+            "keys",
+        ),
+        breach(
             "want-descending",
             "keys 2 and 1",
             Content::Want(v1::Want { audience: 0, want: 1, keys: vec![1, 2, 1, 1], graft: false }),
             "keys",
         ),
         breach(
-            "want-257",
-            "257 keys",
+            "want-1025",
+            "1,025 keys",
             Content::Want(v1::Want {
                 audience: 0,
                 want: 1,
-                keys: write_keys(many(257).iter().map(|(key, _)| key)),
+                keys: write_keys(many(1_025).iter().map(|(key, _)| key)),
                 graft: false,
             }),
             "keys",

@@ -69,23 +69,29 @@ impl ArrivalLog {
     }
 }
 
-/// A key with the first eight bytes of its vid: enough to guess whether a version is here already.
+/// Bytes of a vid in a hint.
+const HINTED_VID_BYTES: usize = 4;
+/// Bytes of a hint within its group.
+const HINT_BYTES: usize = 8 + HINTED_VID_BYTES;
+
+/// A key with the first four bytes of its vid: enough to guess whether a version is here already. A wrong guess shows when
+/// fingerprints are compared at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hint {
     pub(super) key: SetKey,
-    pub(super) vid_prefix: [u8; 8],
+    pub(super) vid_prefix: [u8; HINTED_VID_BYTES],
 }
 
 impl Hint {
     pub(super) fn of(key: SetKey, vid: &Vid) -> Hint {
-        Hint { key, vid_prefix: vid.prefix() }
+        Hint { key, vid_prefix: std::array::from_fn(|i| vid.0[i]) }
     }
 }
 
 /// Writes hints, ascending: for each first half of keys that they share, these eight bytes, the number of hints (one
 /// byte, a full one is followed by another group), and of each the second half of the key and the prefix of the vid.
 pub(super) fn write_hints(hints: &[Hint]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(hints.len() * 17);
+    let mut bytes = Vec::with_capacity(hints.len() * 13);
     for same_half in hints.chunk_by(|a, b| a.key.0[..8] == b.key.0[..8]) {
         for group in same_half.chunks(usize::from(u8::MAX)) {
             bytes.extend_from_slice(&group[0].key.0[..8]);
@@ -105,18 +111,17 @@ pub(super) fn read_hints(mut bytes: &[u8]) -> Result<Vec<Hint>, Breach> {
     let mut hints: Vec<Hint> = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<9>() {
         let [half @ .., count] = head;
-        let group = rest.split_at_checked(usize::from(*count) * 16).ok_or_else(|| breach("they end early"))?;
+        let group = rest.split_at_checked(usize::from(*count) * HINT_BYTES).ok_or_else(|| breach("they end early"))?;
         bytes = group.1;
         if hints.len() + usize::from(*count) > HINTS_PER_ARRIVALS_MAX {
             let found = hints.len() + usize::from(*count);
             return Err(Breach::TooMany { what: "hints in Arrivals", found, max: HINTS_PER_ARRIVALS_MAX });
         }
-        for record in group.0.as_chunks::<16>().0 {
+        for record in group.0.as_chunks::<HINT_BYTES>().0 {
             let mut key = [0; SetKey::BYTES];
             key[..8].copy_from_slice(half);
             key[8..].copy_from_slice(&record[..8]);
-            let mut vid_prefix = [0; 8];
-            vid_prefix.copy_from_slice(&record[8..]);
+            let vid_prefix = std::array::from_fn(|i| record[8 + i]);
             if hints.last().is_some_and(|last| last.key.0 >= key) {
                 return Err(breach("their keys do not ascend"));
             }
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn hints_are_read_at_their_limit_and_refused_beyond() {
         let hints = |count: u64| -> Vec<u8> {
-            write_hints(&(0..count).map(|n| Hint { key: key(n), vid_prefix: [1; 8] }).collect::<Vec<_>>())
+            write_hints(&(0..count).map(|n| Hint { key: key(n), vid_prefix: [1; 4] }).collect::<Vec<_>>())
         };
         let max = HINTS_PER_ARRIVALS_MAX as u64;
         assert_eq!(read_hints(&hints(max)).unwrap().len(), HINTS_PER_ARRIVALS_MAX);
@@ -184,9 +189,9 @@ mod tests {
     proptest! {
         #[test]
         fn hints_read_back_as_they_were_written(
-            keys in prop::collection::btree_map((0u64..4, any::<u64>()), any::<[u8; 8]>(), 0..900)
+            keys in prop::collection::btree_map((0u64..4, any::<u64>()), any::<[u8; 4]>(), 0..900)
         ) {
-            let hint = |((half, record), vid_prefix): ((u64, u64), [u8; 8])| {
+            let hint = |((half, record), vid_prefix): ((u64, u64), [u8; 4])| {
                 let mut key = key(half);
                 key.0[8..].copy_from_slice(&record.to_be_bytes());
                 Hint { key, vid_prefix }

@@ -23,6 +23,9 @@ use crate::v1::frame::Content;
 /// Peers whose places are remembered, for both audiences together. Those who are not linked go first.
 pub(super) const CURSORS_MAX: usize = 1_024;
 
+/// Parts of one catch-up: sixteen times what this node's own log can make. A log that goes on for longer is compared instead.
+pub(super) const CATCH_UP_PARTS_MAX: u32 = 128;
+
 /// Between two looks at what changed, in milliseconds.
 const PROGRESS_INTERVAL_MS: u64 = 1_000;
 
@@ -68,6 +71,7 @@ impl Node {
         peer: Peer,
         audience: Audience,
         place: LogPlace,
+        parts: u32,
         outputs: &mut Vec<Output>,
     ) {
         let Some(link) = self.links.get_mut(&peer) else { return };
@@ -78,6 +82,7 @@ impl Node {
             want,
             stage: CatchUpStage::Asked,
             place,
+            parts,
             hints: Vec::new(),
             missing: BTreeSet::new(),
             fingerprint: None,
@@ -166,7 +171,8 @@ impl Node {
         let Some(catch_up) = link.catch_up.as_mut().filter(is_asked) else { return Ok(()) };
         let number = usize::from(catch_up.audience.number());
         let fingerprint: Option<[u8; 16]> = frame.fingerprint.as_slice().try_into().ok();
-        let is_stuck = fingerprint.is_none() && frame.through <= catch_up.place.sequence;
+        let is_endless = catch_up.parts >= CATCH_UP_PARTS_MAX || frame.through <= catch_up.place.sequence;
+        let is_stuck = fingerprint.is_none() && is_endless;
         if frame.stale || is_stuck {
             self.cursors.forget(&peer, catch_up.audience);
             link.catch_up = None;
@@ -175,7 +181,7 @@ impl Node {
             return Ok(());
         }
         let index = &self.sets[number];
-        let is_here = |hint: &&Hint| index.get(&hint.key).is_some_and(|entry| entry.vid.prefix() == hint.vid_prefix);
+        let is_here = |hint: &&Hint| index.get(&hint.key).is_some_and(|entry| Hint::of(hint.key, &entry.vid) == **hint);
         catch_up.missing = hints.iter().filter(|hint| !is_here(hint)).map(|hint| hint.key).collect();
         (catch_up.hints, catch_up.fingerprint) = (hints, fingerprint);
         catch_up.place.sequence = frame.through;
@@ -217,8 +223,8 @@ impl Node {
             catch_up.stage = CatchUpStage::Ended(fingerprint);
             self.ask_for_more(now, peer, outputs);
         } else {
-            let (audience, place) = (catch_up.audience, catch_up.place);
-            self.catch_up(now, peer, audience, place, outputs);
+            let (audience, place, parts) = (catch_up.audience, catch_up.place, catch_up.parts + 1);
+            self.catch_up(now, peer, audience, place, parts, outputs);
         }
     }
 
@@ -227,7 +233,9 @@ impl Node {
         let audience = audience(frame.audience)?;
         let number = usize::from(audience.number());
         let head = self.logs[number].head().sequence;
-        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        // A newcomer is told of the members' log before it knows that it talks to a member.
+        let is_shared = self.shares(&peer, audience);
+        let Some(link) = self.links.get_mut(&peer).filter(|_| is_shared) else { return Ok(()) };
         if let Some(heard) = &mut link.heard[number] {
             heard.sequence = heard.sequence.max(frame.sequence);
         }

@@ -18,7 +18,7 @@ use crate::order::{Precedence, is_concurrent};
 use crate::overlay;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
-use crate::version::SignedVersion;
+use crate::version::{Header, SignedVersion};
 
 /// Versions no honest node would send that a link survives.
 const BREACHES_PER_LINK_MAX: u32 = 16;
@@ -239,7 +239,7 @@ impl Node {
                 }
             }
         }
-        self.settle_into(source, &mut batch);
+        self.settle_into(source, &learnt, &mut batch);
         for (position, header, vid) in learnt {
             let winner = self.winner(&Slot::of(&header)).map(|(_, entry)| entry.vid);
             outcomes[position] = Some(if winner == Some(vid) {
@@ -315,7 +315,7 @@ impl Node {
         } else if let Some(card) = self.trust.card(&header.org) {
             card.publisher(&header.device, header.hlc).map(|device| device.key)
         } else {
-            let is_held = self.quarantine.hold_for(header.org, version);
+            let is_held = self.quarantine.hold_for(now, header.org, version, source.peer());
             return Err(if is_held { Reject::UnknownOrganisation { org: header.org } } else { Reject::QuarantineFull });
         };
         let key = key.ok_or(Reject::UnknownDevice { org: header.org })?;
@@ -335,7 +335,7 @@ impl Node {
         }
         if source != Source::Admin {
             let due = version.header().hlc.ms() - CLOCK_AHEAD_MS_MAX;
-            self.quarantine.hold_until(due, version.clone());
+            self.quarantine.hold_until(now, due, version.clone(), source.peer());
         }
         Err(Reject::FromTheFuture { ahead_ms, max_ms: CLOCK_AHEAD_MS_MAX })
     }
@@ -363,24 +363,38 @@ impl Node {
             return Err(Reject::TooOld);
         }
         let Some(card) = self.trust.card(&header.org) else {
-            return self.wait_for(source, version, Reject::UnknownOrganisation { org: header.org });
+            return self.wait_for(now, source, version, Reject::UnknownOrganisation { org: header.org });
         };
         let device = card.publisher(&header.device, header.hlc).map(|device| device.key);
         let key = device.ok_or(Reject::UnknownDevice { org: header.org })?;
         if self.trust.standing(&header.org) != Standing::Member {
-            return self.wait_for(source, version, Reject::NotAMember { org: header.org });
+            return self.wait_for(now, source, version, Reject::NotAMember { org: header.org });
         }
         self.check_not_ahead(now, source, &version)?;
         Ok(Intake::Verify(version, key))
     }
 
     /// A peer may know more of the publisher than we do yet: its version waits. An admin is told at once.
-    fn wait_for(&mut self, source: Source, version: SignedVersion, reject: Reject) -> Result<Intake, Reject> {
+    fn wait_for(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: SignedVersion,
+        reject: Reject,
+    ) -> Result<Intake, Reject> {
         if source == Source::Admin {
             return Err(reject);
         }
-        self.quarantine.hold_for(version.header().org, version);
-        Ok(Intake::Held)
+        let Some(peer) = source.peer() else {
+            self.quarantine.hold_for(now, version.header().org, version, None);
+            return Ok(Intake::Held);
+        };
+        self.note_not_held(&peer);
+        if self.quarantine.hold_for(now, version.header().org, version, Some(peer)) {
+            Ok(Intake::Held)
+        } else {
+            Err(Reject::QuarantineFull)
+        }
     }
 
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
@@ -461,6 +475,9 @@ impl Node {
         if own {
             self.follow_spread(slot.audience, vid);
         }
+        if let Some(link) = source.peer().and_then(|peer| self.links.get_mut(&peer)) {
+            link.accepted_versions += 1;
+        }
         if let Source::Peer { peer, is_asked: false, .. } = source {
             batch.acknowledged.push((peer, slot, vid));
         }
@@ -487,6 +504,7 @@ impl Node {
     ) -> Outcome {
         if let Some(peer) = source.peer() {
             batch.notices.push(Notice::Rejected { peer, record, why: why.clone() });
+            self.note_not_held(&peer);
             if let Some(link) = self.links.get_mut(&peer).filter(|_| why.is_breach()) {
                 link.breaches += 1;
                 if link.breaches == BREACHES_PER_LINK_MAX {
@@ -501,11 +519,12 @@ impl Node {
     /// Evaluates memberships and moves versions into and out of the sets accordingly.
     pub(super) fn settle(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let mut batch = Batch::default();
-        self.settle_into(Source::Quarantine, &mut batch);
+        self.settle_into(Source::Quarantine, &[], &mut batch);
         self.emit(now, batch, outputs);
     }
 
-    fn settle_into(&mut self, source: Source, batch: &mut Batch) {
+    /// `learnt` came from `source` just now; what else enters was remembered, and whoever brought the standing may lack it.
+    fn settle_into(&mut self, source: Source, learnt: &[(usize, Header, Vid)], batch: &mut Batch) {
         let changes = self.trust.evaluate();
         if changes.is_empty() {
             return;
@@ -513,7 +532,8 @@ impl Node {
         batch.notices.push(Notice::MembersChanged);
         for trust::Change { org, before, after, entering } in changes {
             for version in entering {
-                self.put(source, version, batch);
+                let is_learnt = learnt.iter().any(|(_, _, vid)| *vid == version.vid());
+                self.put(if is_learnt { source } else { Source::Quarantine }, version, batch);
             }
             if before == Standing::Member && after != Standing::Member {
                 self.expel(&org, true, &mut batch.operations);
@@ -569,6 +589,13 @@ impl Node {
             outputs.push(Output::SendVersions { to, want: 0, slots: slots.into_iter().collect(), more: false });
         }
         outputs.extend(batch.notices.into_iter().map(Output::Notice));
+    }
+
+    /// Something that a peer brought is not in the set: its log is not consumed until a comparison says so.
+    fn note_not_held(&mut self, peer: &Peer) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.is_level = [false; 2];
+        }
     }
 
     pub(super) fn note_held(&mut self, vid: &Vid, peer: Peer) {

@@ -54,6 +54,8 @@ pub(super) struct CatchUp {
     /// Of this part, in order, and which of them are still to come.
     pub(super) hints: Vec<Hint>,
     pub(super) missing: BTreeSet<SetKey>,
+    /// Parts that came, this one included.
+    pub(super) parts: u32,
     /// Set in the last part.
     pub(super) fingerprint: Option<[u8; 16]>,
     /// Something came since the last `Take`.
@@ -61,10 +63,19 @@ pub(super) struct CatchUp {
     pub(super) active_at: UnixMillis,
 }
 
+/// What is wanted of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lacking {
+    /// This version.
+    Version(Vid),
+    /// Whatever is there, as long as this is what is here.
+    OtherThan(Option<Vid>),
+}
+
 #[derive(Debug)]
 struct OpenWant {
     audience: Audience,
-    pairs: BTreeMap<SetKey, Vid>,
+    lacking: BTreeMap<SetKey, Lacking>,
     received: usize,
     active_at: UnixMillis,
 }
@@ -95,7 +106,7 @@ pub(super) struct Link {
     pub(super) session: Option<Session>,
     pub(super) catch_up: Option<CatchUp>,
     next_id: u64,
-    wanted: VecDeque<(Slot, Vid)>,
+    wanted: VecDeque<(Slot, Lacking)>,
     wanted_set: BTreeSet<Slot>,
     open: BTreeMap<u64, OpenWant>,
     fetches: VecDeque<(Audience, Span)>,
@@ -116,8 +127,8 @@ pub(super) struct Link {
     pub(super) differs: [bool; 2],
     /// When to compare sets again, by audience number.
     pub(super) compare_at: [UnixMillis; 2],
-    /// Doubles while sessions change nothing.
-    pub(super) compare_delay_ms: u64,
+    /// Doubles while sessions change nothing, by audience number.
+    pub(super) compare_delay_ms: [u64; 2],
     /// Head of the peer's log as it last said, by audience number.
     pub(super) heard: [Option<LogPlace>; 2],
     /// Everything up to what was heard is here, or asked for.
@@ -134,6 +145,8 @@ pub(super) struct Link {
     compared_ranges_left: u64,
     compared_at: UnixMillis,
     pub(super) received_versions: u64,
+    /// Those of the received ones that were put into a set.
+    pub(super) accepted_versions: u64,
     pub(super) sent_versions: u64,
 }
 
@@ -162,7 +175,7 @@ impl Link {
             in_sync: [false; 2],
             differs: [false; 2],
             compare_at: [UnixMillis::MAX; 2],
-            compare_delay_ms: 0,
+            compare_delay_ms: [0; 2],
             heard: [None; 2],
             is_level: [false; 2],
             has_caught_up: [false; 2],
@@ -173,6 +186,7 @@ impl Link {
             compared_ranges_left: COMPARED_RANGES_BURST,
             compared_at: now,
             received_versions: 0,
+            accepted_versions: 0,
             sent_versions: 0,
         }
     }
@@ -183,15 +197,15 @@ impl Link {
         self.next_id
     }
 
-    /// Queues pairs to be asked for. False when some did not fit.
-    pub(super) fn want(&mut self, audience: Audience, pairs: impl IntoIterator<Item = (SetKey, Vid)>) -> bool {
+    /// Queues what is to be asked for. False when some did not fit.
+    pub(super) fn want(&mut self, audience: Audience, wanted: impl IntoIterator<Item = (SetKey, Lacking)>) -> bool {
         let mut all_fit = true;
-        for (key, vid) in pairs {
+        for (key, lacking) in wanted {
             let slot = Slot { audience, key };
             if self.wanted.len() >= WANT_QUEUE_PAIRS_MAX {
                 all_fit = false;
             } else if self.wanted_set.insert(slot) {
-                self.wanted.push_back((slot, vid));
+                self.wanted.push_back((slot, lacking));
             }
         }
         all_fit
@@ -213,27 +227,27 @@ impl Link {
     pub(super) fn next_request(
         &mut self,
         now: UnixMillis,
-        is_missing: impl Fn(&Slot, &Vid) -> bool,
+        is_missing: impl Fn(&Slot, &Lacking) -> bool,
     ) -> Option<Request> {
         if self.open.len() >= WANTS_OPEN_MAX {
             return None;
         }
-        let mut pairs = BTreeMap::new();
+        let mut wanted = BTreeMap::new();
         let mut audience = None;
-        while let Some((slot, vid)) = self.wanted.front().copied() {
-            if pairs.len() >= WANT_KEYS_MAX || audience.is_some_and(|audience| audience != slot.audience) {
+        while let Some((slot, lacking)) = self.wanted.front().copied() {
+            if wanted.len() >= WANT_KEYS_MAX || audience.is_some_and(|audience| audience != slot.audience) {
                 break;
             }
             self.wanted.pop_front();
             self.wanted_set.remove(&slot);
-            if is_missing(&slot, &vid) {
+            if is_missing(&slot, &lacking) {
                 audience = Some(slot.audience);
-                pairs.insert(slot.key, vid);
+                wanted.insert(slot.key, lacking);
             }
         }
         if let Some(audience) = audience {
-            let keys = pairs.keys().copied().collect();
-            let want = self.open_want(now, audience, pairs);
+            let keys = wanted.keys().copied().collect();
+            let want = self.open_want(now, audience, wanted);
             return Some(Request::Want { want, audience, keys });
         }
         if self.fetch.is_some() {
@@ -246,9 +260,9 @@ impl Link {
     }
 
     /// Notes that versions are asked for and returns the number of the request.
-    pub(super) fn open_want(&mut self, now: UnixMillis, audience: Audience, pairs: BTreeMap<SetKey, Vid>) -> u64 {
+    pub(super) fn open_want(&mut self, now: UnixMillis, audience: Audience, lacking: BTreeMap<SetKey, Lacking>) -> u64 {
         let want = self.fresh_id();
-        self.open.insert(want, OpenWant { audience, pairs, received: 0, active_at: now });
+        self.open.insert(want, OpenWant { audience, lacking, received: 0, active_at: now });
         want
     }
 
@@ -282,12 +296,12 @@ impl Link {
         self.open.values_mut().for_each(|open| open.active_at = now);
         let Some(open) = self.open.get_mut(&want) else { return };
         for key in keys {
-            open.received += usize::from(open.pairs.remove(key).is_some());
+            open.received += usize::from(open.lacking.remove(key).is_some());
         }
         if is_last {
             let open = self.open.remove(&want);
             if let Some(open) = open.filter(|open| open.received > 0) {
-                self.want(open.audience, open.pairs);
+                self.want(open.audience, open.lacking);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::catching_up::TakenVersions;
 use super::frame::{Breach, read_compressed, read_frame, write_frame};
-use super::link::Link;
+use super::link::{Lacking, Link};
 use super::output::{Notice, Output};
 use super::reconciling::lower_bound;
 use super::spreading::read_route;
@@ -149,7 +149,12 @@ impl Node {
                 if offer.announced {
                     return Ok(false);
                 }
-                let wants: Vec<Pair> = wanted(self.set(audience), &pairs).collect();
+                let keys = read_keys(&offer.keys, OFFER_PAIRS_MAX.saturating_sub(pairs.len()));
+                let keys = keys.map_err(|reason| Breach::Keys { what: "an offer", reason })?;
+                let set = self.set(audience);
+                let pairs = wanted(set, &pairs).map(|(key, vid)| (key, Lacking::Version(vid)));
+                let places = keys.iter().map(|key| (*key, Lacking::OtherThan(set.get(key).map(|entry| entry.vid))));
+                let wants: Vec<(SetKey, Lacking)> = pairs.chain(places).collect();
                 if let Some(link) = self.links.get_mut(&peer) {
                     let number = usize::from(audience.number());
                     link.is_level[number] &= link.want(audience, wants);
@@ -354,7 +359,7 @@ impl Node {
 
 pub(super) fn offer(audience: Audience, pairs: &[Pair], announced: bool) -> Vec<u8> {
     let audience = audience.number().into();
-    write_frame(Content::Offer(v1::Offer { audience, pairs: write_pairs(pairs), announced }))
+    write_frame(Content::Offer(v1::Offer { audience, pairs: write_pairs(pairs), announced, keys: Vec::new() }))
 }
 
 pub(super) fn audience(number: u32) -> Result<Audience, Breach> {

@@ -4,11 +4,10 @@
 //! nothing loses the turn.
 //! Spec: `spec/07-sync.md`, section 3. Tested: `node/tests/`, the simulator in `tests/simulation`.
 
-use super::link::{CatchUp, CatchUpStage, Request, Session};
+use super::link::{CatchUp, CatchUpStage, Lacking, Request, Session};
 use super::output::{Notice, Output};
-use super::reconciling::reconcile;
+use super::reconciling::request;
 use super::{Node, Peer, write_frame};
-use crate::id::Vid;
 use crate::kind::Audience;
 use crate::set::{SetKey, Slot};
 use crate::sync::{opening, opening_of_differing, write_keys};
@@ -16,7 +15,8 @@ use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
 
-/// A peer that brought less than [`TURN_VERSIONS_MIN`] versions in so long lets others have their turn, in milliseconds.
+/// A peer that brought less than [`TURN_VERSIONS_MIN`] versions that were lacking in so long lets others have their turn, in
+/// milliseconds.
 const TURN_MS: u64 = 30_000;
 /// Versions that renew a turn.
 const TURN_VERSIONS_MIN: u64 = 64;
@@ -64,7 +64,7 @@ impl Node {
         };
         let since = known.filter(is_news).filter(|_| !link.has_caught_up[number] && !link.is_level[number]);
         if let Some(since) = since {
-            self.catch_up(now, peer, audience, since, outputs);
+            self.catch_up(now, peer, audience, since, 1, outputs);
             return;
         }
         let set = &self.sets[number];
@@ -75,7 +75,7 @@ impl Node {
         let ranges = if differs { opening_of_differing(set, id) } else { opening(set) };
         link.session =
             Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: differs, active_at: now });
-        let frame = reconcile(audience, id, 0, SetKey::default(), &ranges);
+        let frame = request(audience, id, 0, SetKey::default(), &ranges);
         outputs.push(Output::Send { to: vec![peer], frame });
     }
 
@@ -86,10 +86,11 @@ impl Node {
         let number = usize::from(session.audience.number());
         link.in_sync[number] = !session.found_difference;
         if session.found_difference {
-            link.compare_delay_ms = (link.compare_delay_ms * 2).clamp(COMPARE_DELAY_MS_MIN, COMPARE_DELAY_MS_MAX);
-            link.compare_at[number] = now.saturating_add(link.compare_delay_ms);
+            let delay_ms = &mut link.compare_delay_ms[number];
+            *delay_ms = (*delay_ms * 2).clamp(COMPARE_DELAY_MS_MIN, COMPARE_DELAY_MS_MAX);
+            link.compare_at[number] = now.saturating_add(*delay_ms);
         } else {
-            link.compare_delay_ms = 0;
+            link.compare_delay_ms[number] = 0;
             link.is_level[number] = true;
             outputs.push(Output::Notice(Notice::InSync { peer, audience: session.audience }));
         }
@@ -99,9 +100,12 @@ impl Node {
     pub(super) fn ask_for_more(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
         let sets = &self.sets;
         let Some(link) = self.links.get_mut(&peer) else { return };
-        let is_missing = |slot: &Slot, vid: &Vid| {
-            let entry = sets[usize::from(slot.audience.number())].get(&slot.key);
-            entry.is_none_or(|entry| entry.vid != *vid)
+        let is_missing = |slot: &Slot, lacking: &Lacking| {
+            let own = sets[usize::from(slot.audience.number())].get(&slot.key).map(|entry| entry.vid);
+            match lacking {
+                Lacking::Version(vid) => own != Some(*vid),
+                Lacking::OtherThan(vid) => own == *vid,
+            }
         };
         while let Some(request) = link.next_request(now, is_missing) {
             let content = match request {
@@ -157,14 +161,14 @@ impl Node {
     }
 
     fn take_turn(&mut self, now: UnixMillis, audience: Audience, peer: Peer) {
-        let versions = self.links.get(&peer).map_or(0, |link| link.received_versions);
+        let versions = self.links.get(&peer).map_or(0, |link| link.accepted_versions);
         self.turns[usize::from(audience.number())] = Some(Turn { peer, renewed_at: now, versions });
     }
 
     /// Who has the turn, if it still counts.
     fn turn_holder(&mut self, now: UnixMillis, audience: Audience) -> Option<Peer> {
         let turn = self.turns[usize::from(audience.number())].as_mut()?;
-        let received = self.links.get(&turn.peer)?.received_versions;
+        let received = self.links.get(&turn.peer)?.accepted_versions;
         if now.abs_diff(turn.renewed_at) > TURN_MS {
             if received - turn.versions.min(received) < TURN_VERSIONS_MIN {
                 return None;

@@ -10,7 +10,7 @@ use super::{Node, Peer};
 use crate::kind::Audience;
 use crate::limits::{DIRECT_VERSIONS_MAX, OFFER_PAIRS_MAX, OPEN_RANGES_PER_REQUEST_MAX, ROUNDS_MAX};
 use crate::set::{SetKey, Slot};
-use crate::sync::{Range, RangeContent, Side, answer, read_ranges, write_pairs, write_ranges};
+use crate::sync::{Range, RangeContent, Side, answer, read_ranges, write_keys, write_ranges};
 use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
@@ -28,27 +28,25 @@ impl Node {
         frame: &v1::Reconcile,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
-        let audience = audience(frame.audience)?;
         let is_reply = frame.round % 2 == 1;
         if frame.round >= ROUNDS_MAX {
             return Err(Breach::Rounds { found: frame.round, max: ROUNDS_MAX });
         }
         let lower = lower_bound(&frame.lower)?;
-        let ranges = read_ranges(lower, &frame.ranges, is_reply)?;
-        if is_reply {
+        let is_closing = is_reply && frame.ranges.is_empty();
+        let ranges = if is_closing { Vec::new() } else { read_ranges(lower, &frame.ranges, is_reply)? };
+        let audience = if is_reply {
             let session = self.links.get_mut(&peer).and_then(|link| link.session.as_mut());
-            let Some(session) = session.filter(|session| session.id == frame.session && session.audience == audience)
-            else {
-                return Ok(());
-            };
+            let Some(session) = session.filter(|session| session.id == frame.session) else { return Ok(()) };
             session.active_at = now;
             session.outstanding = session.outstanding.saturating_sub(1);
-        }
+            session.audience
+        } else {
+            audience(frame.audience)?
+        };
         if !self.shares(&peer, audience) && !is_reply {
             // As if nothing of this audience were here.
-            let nothing = vec![Range { upper: None, content: RangeContent::Skip }];
-            let frame = reconcile(audience, frame.session, frame.round + 1, lower, &nothing);
-            outputs.push(Output::Send { to: vec![peer], frame });
+            outputs.push(Output::Send { to: vec![peer], frame: reply(frame.session, frame.round + 1, lower, &[]) });
             return Ok(());
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
@@ -71,7 +69,8 @@ impl Node {
             outputs.push(Output::SendVersions { to: peer, want: frame.session, slots, more: false });
         }
         for pairs in answer.offers.chunks(OFFER_PAIRS_MAX) {
-            let offer = v1::Offer { audience: audience.number().into(), pairs: write_pairs(pairs), announced: false };
+            let keys = write_keys(pairs.iter().map(|(key, _)| key));
+            let offer = v1::Offer { audience: audience.number().into(), keys, ..Default::default() };
             outputs.push(Output::Send { to: vec![peer], frame: write_frame(Content::Offer(offer)) });
         }
         if !answer.fetches.is_empty()
@@ -87,15 +86,12 @@ impl Node {
             }
             self.ask_on(now, peer, frame, lower, answer.ranges, outputs)?;
         } else {
-            if frame.round == 0 {
+            // Anything less says nothing about the sets as a whole.
+            let is_of_all = matches!(&ranges[..], [Range { upper: None, content: RangeContent::Fingerprint(_) }]);
+            if is_of_all && lower == SetKey::default() {
                 link.in_sync[usize::from(audience.number())] = !answer.differs;
             }
-            let ranges = if answer.ranges.is_empty() {
-                vec![Range { upper: None, content: RangeContent::Skip }]
-            } else {
-                answer.ranges
-            };
-            let frame = reconcile(audience, frame.session, frame.round + 1, lower, &ranges);
+            let frame = reply(frame.session, frame.round + 1, lower, &answer.ranges);
             outputs.push(Output::Send { to: vec![peer], frame });
         }
         self.ask_for_more(now, peer, outputs);
@@ -107,14 +103,14 @@ impl Node {
         &mut self,
         now: UnixMillis,
         peer: Peer,
-        reply: &v1::Reconcile,
+        answered: &v1::Reconcile,
         lower: SetKey,
         ranges: Vec<Range>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Breach> {
         let Some(session) = self.links.get_mut(&peer).and_then(|link| link.session.as_mut()) else { return Ok(()) };
         let requests = requests(lower, ranges);
-        let round = reply.round + 1;
+        let round = answered.round + 1;
         let found = session.requests as usize + requests.len();
         if found > SESSION_REQUESTS_MAX {
             return Err(Breach::TooMany { what: "requests in a session", found, max: SESSION_REQUESTS_MAX });
@@ -123,7 +119,7 @@ impl Node {
             session.outstanding += requests.len() as u32;
             session.requests = found as u32;
             for (from, ranges) in requests {
-                let frame = reconcile(session.audience, session.id, round, from, &ranges);
+                let frame = request(session.audience, session.id, round, from, &ranges);
                 outputs.push(Output::Send { to: vec![peer], frame });
             }
         }
@@ -178,9 +174,23 @@ pub(super) fn lower_bound(bytes: &[u8]) -> Result<SetKey, Breach> {
     Ok(SetKey(key))
 }
 
-pub(super) fn reconcile(audience: Audience, session: u64, round: u32, lower: SetKey, ranges: &[Range]) -> Vec<u8> {
+/// A request.
+pub(super) fn request(audience: Audience, session: u64, round: u32, lower: SetKey, ranges: &[Range]) -> Vec<u8> {
     let ranges = write_ranges(lower, ranges);
-    let length = lower.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let (audience, lower) = (audience.number().into(), lower.0[..length].to_vec());
+    let (audience, lower) = (audience.number().into(), without_zeros(&lower));
     write_frame(Content::Reconcile(v1::Reconcile { audience, session, round, lower, ranges }))
+}
+
+/// A reply. Its audience is that of the session, and without ranges there is nothing to have a lower bound.
+fn reply(session: u64, round: u32, lower: SetKey, ranges: &[Range]) -> Vec<u8> {
+    let (ranges, lower) = match ranges {
+        [] => (Vec::new(), Vec::new()),
+        ranges => (write_ranges(lower, ranges), without_zeros(&lower)),
+    };
+    write_frame(Content::Reconcile(v1::Reconcile { audience: 0, session, round, lower, ranges }))
+}
+
+fn without_zeros(key: &SetKey) -> Vec<u8> {
+    let length = key.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    key.0[..length].to_vec()
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::frame::{Breach, versions_frames_on_route, write_frame};
-use super::link::Link;
+use super::link::{Lacking, Link};
 use super::output::Output;
 use super::peering::offer;
 use super::{Node, Peer};
@@ -155,7 +155,8 @@ impl Node {
         let Some(link) = self.links.get_mut(&peer) else { return };
         for (audience, pairs) in pairs {
             let keys = write_keys(pairs.keys());
-            let want = link.open_want(now, audience, pairs);
+            let lacking = pairs.into_iter().map(|(key, vid)| (key, Lacking::Version(vid))).collect();
+            let want = link.open_want(now, audience, lacking);
             let audience = audience.number().into();
             let frame = write_frame(Content::Want(v1::Want { audience, want, keys, graft: true }));
             outputs.push(Output::Send { to: vec![peer], frame });

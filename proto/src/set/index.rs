@@ -26,8 +26,20 @@ pub struct Index {
     root: Child,
 }
 
-/// One of several ranges that follow each other: its upper bound, exclusive (`None` is the end of the key space), and its sum.
-pub type Part = (Option<SetKey>, Summary);
+/// A place between entries, with the sum over all entries below it: the difference of two is the sum of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Entries at this key are above it; `None` is the end of the key space.
+    pub key: Option<SetKey>,
+    below: Summary,
+}
+
+impl Bound {
+    /// Sum over what lies between an earlier bound of the same index and this one.
+    pub fn since(&self, lower: &Bound) -> Summary {
+        self.below.since(&lower.below)
+    }
+}
 
 impl Index {
     /// An empty set.
@@ -94,7 +106,12 @@ impl Index {
         if upper.is_some_and(|upper| upper <= lower) {
             return Summary::default();
         }
-        upper.map_or(self.root.summary, |upper| self.below(upper)).since(&self.below(lower))
+        self.bound(upper.copied()).since(&self.bound(Some(*lower)))
+    }
+
+    /// The bound at a key. Costs one path from the root and at most 32 hashes.
+    pub fn bound(&self, key: Option<SetKey>) -> Bound {
+        Bound { key, below: key.map_or(self.root.summary, |key| self.below(&key)) }
     }
 
     /// Entries with `lower <= key < upper`, ascending.
@@ -118,27 +135,21 @@ impl Index {
         entries
     }
 
-    /// Cuts a range into at most `parts` ranges of about equal numbers of entries, and sums each of them.
+    /// Cuts a range into at most `parts` ranges of about equal numbers of entries. Returns the upper bound of each.
     ///
-    /// The bounds are the shortest prefixes that tell neighbours apart. Returns one range when there is less than two
-    /// entries. Costs one sum of entries below a key for each bound, both ends included.
-    pub fn split(&self, lower: &SetKey, upper: Option<&SetKey>, parts: usize) -> Vec<Part> {
-        let start = self.below(lower);
-        let end = upper.map_or(self.root.summary, |upper| self.below(upper));
-        let (first_rank, count) = (start.count as usize, end.count.saturating_sub(start.count) as usize);
-        let parts_max = parts.min(count).max(1);
-        let mut parts = Vec::with_capacity(parts_max);
-        let mut before = start;
-        for part in 1..parts_max {
-            let rank = first_rank + part * count / parts_max;
-            let (Some(last), Some(first)) = (self.at_rank(rank - 1), self.at_rank(rank)) else { continue };
-            let bound = shortest_between(&last, &first);
-            let below = self.below(&bound);
-            parts.push((Some(bound), below.since(&before)));
-            before = below;
+    /// The bounds are the shortest prefixes that tell neighbours apart. Gives one range when there is less than two entries.
+    pub fn split(&self, lower: &Bound, upper: &Bound, parts: usize) -> Vec<Bound> {
+        let (first_rank, count) = (lower.below.count as usize, upper.since(lower).count as usize);
+        let parts = parts.min(count).max(1);
+        let mut bounds = Vec::with_capacity(parts);
+        for part in 1..parts {
+            let rank = first_rank + part * count / parts;
+            if let (Some(last), Some(first)) = (self.at_rank(rank - 1), self.at_rank(rank)) {
+                bounds.push(self.bound(Some(shortest_between(&last, &first))));
+            }
         }
-        parts.push((upper.copied(), if count == 0 { Summary::default() } else { end.since(&before) }));
-        parts
+        bounds.push(*upper);
+        bounds
     }
 
     /// The key with exactly `rank` entries below it.

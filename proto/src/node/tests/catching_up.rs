@@ -132,7 +132,7 @@ fn a_stale_answer_or_a_lie_about_the_log_falls_back_to_comparing() {
         match lie {
             "stale" => reply = v1::Arrivals { want, stale: true, ..Default::default() },
             "nothing new" => (reply.through, reply.fingerprint) = (0, vec![]),
-            "hints of what is not there" => reply.hints = [vec![1; 8], vec![1], vec![2; 16]].concat(),
+            "hints of what is not there" => reply.hints = [vec![1; 8], vec![1], vec![2; 12]].concat(),
             _ => {}
         }
         world.nodes[1].handle(now, Input::Received { peer, frame: write_frame(Content::Arrivals(reply)) });
