@@ -239,7 +239,7 @@ impl Node {
         if let Some(heard) = &mut link.heard[number] {
             heard.sequence = heard.sequence.max(frame.sequence);
         }
-        if frame.level {
+        if frame.level && !link.has_refused[number] {
             (link.in_sync[number], link.is_level[number]) = (true, true);
         }
         let (before, held) = (link.acknowledged[number], frame.consumed.min(head));

@@ -133,6 +133,8 @@ pub(super) struct Link {
     pub(super) heard: [Option<LogPlace>; 2],
     /// Everything up to what was heard is here, or asked for.
     pub(super) is_level: [bool; 2],
+    /// Something that the peer brought was not taken: only an own comparison, not the peer's word, makes this side level.
+    pub(super) has_refused: [bool; 2],
     /// Catching up was tried on this link.
     pub(super) has_caught_up: [bool; 2],
     /// Head of our log as we last said (`None` once something was left out), and what we said to have consumed of theirs.
@@ -178,6 +180,7 @@ impl Link {
             compare_delay_ms: [0; 2],
             heard: [None; 2],
             is_level: [false; 2],
+            has_refused: [false; 2],
             has_caught_up: [false; 2],
             told: [Some(0); 2],
             told_consumed: [0; 2],

@@ -91,7 +91,7 @@ impl Node {
             link.compare_at[number] = now.saturating_add(*delay_ms);
         } else {
             link.compare_delay_ms[number] = 0;
-            link.is_level[number] = true;
+            (link.is_level[number], link.has_refused[number]) = (true, false);
             outputs.push(Output::Notice(Notice::InSync { peer, audience: session.audience }));
         }
     }
@@ -135,13 +135,14 @@ impl Node {
         };
         let number = usize::from(audience.number());
         link.catch_up = None;
-        link.is_level[number] = true;
+        link.is_level[number] = !link.has_refused[number];
         if link.heard[number].is_none_or(|heard| heard.epoch == place.epoch && heard.sequence < place.sequence) {
             link.heard[number] = Some(place);
         }
         let is_equal = self.sets[number].total().fingerprint() == fingerprint;
         (link.in_sync[number], link.differs[number]) = (is_equal, !is_equal);
         if is_equal {
+            (link.is_level[number], link.has_refused[number]) = (true, false);
             outputs.push(Output::Notice(Notice::InSync { peer, audience }));
         } else {
             // News may be on its way in either direction: it gets a moment.

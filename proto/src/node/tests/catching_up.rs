@@ -168,42 +168,118 @@ fn an_empty_node_fetches_everything_in_key_order_and_goes_on_where_it_was_cut_of
     assert!(wants.len() <= 2, "what is fetched is not asked for one by one: {wants:?}");
 }
 
-#[test]
-fn only_one_peer_is_asked_at_a_time_and_one_that_brings_nothing_loses_its_turn() {
-    let mut world = World::new(3);
-    publish_many(&mut world, 0, 50, "first");
-    let (silent, other, now) = (world.peer(0), world.peer(1), world.now);
+/// The greeting of a node that holds what the first one does.
+fn greeting(world: &World) -> Vec<u8> {
     let total = world.nodes[0].set(Audience::Public).total();
     let (fingerprint, count) = (total.fingerprint().to_vec(), total.count);
-    let hello = write_frame(Content::Hello(v1::Hello {
+    let empty = Index::new().total().fingerprint().to_vec();
+    write_frame(Content::Hello(v1::Hello {
         level: 1,
         level_min: 1,
         network: world.network().0.to_vec(),
-        clock_ms: now,
+        clock_ms: world.now,
         sets: vec![
             v1::SetSummary { audience: 0, fingerprint, count, ..Default::default() },
-            v1::SetSummary {
-                audience: 1,
-                fingerprint: Index::new().total().fingerprint().to_vec(),
-                ..Default::default()
-            },
+            v1::SetSummary { audience: 1, fingerprint: empty, ..Default::default() },
         ],
         ..Default::default()
-    }));
-    let node = &mut world.nodes[2];
-    let asks = |outputs: &[Output], peer: &Peer| {
-        outputs.iter().any(|output| {
-            matches!(output, Output::Send { to, frame } if to.contains(peer)
-                && matches!(read_frame(frame), Ok(Content::Reconcile(request)) if request.audience == 0))
-        })
-    };
-    for peer in [silent, other] {
-        node.handle(now, Input::Connected { peer, outbound: true });
+    }))
+}
+
+/// The peer is asked for public records.
+fn asks(outputs: &[Output], peer: &Peer) -> bool {
+    outputs.iter().any(|output| {
+        matches!(output, Output::Send { to, frame } if to.contains(peer)
+            && matches!(read_frame(frame), Ok(Content::Reconcile(request)) if request.audience == 0))
+    })
+}
+
+#[test]
+fn only_one_peer_is_asked_at_a_time_and_one_that_brings_nothing_new_loses_its_turn_after_30_s() {
+    for brings_known in [false, true] {
+        let mut world = World::new(3);
+        publish_many(&mut world, 0, 50, "first");
+        let (silent, other, now) = (world.peer(0), world.peer(1), world.now);
+        let hello = greeting(&world);
+        let known = world.orgs[0].card_version(world.network()).envelope().to_vec();
+        let known = versions_frames(77, vec![known; 64], false).remove(0);
+        let node = &mut world.nodes[2];
+        for peer in [silent, other] {
+            node.handle(now, Input::Connected { peer, outbound: true });
+        }
+        assert!(asks(&node.handle(now, Input::Received { peer: silent, frame: hello.clone() }), &silent));
+        assert!(!asks(&node.handle(now, Input::Received { peer: other, frame: hello }), &other));
+        for later_ms in [5_000, 15_000, 25_000] {
+            if brings_known {
+                node.handle(now + later_ms, Input::Received { peer: silent, frame: known.clone() });
+            }
+            assert!(!asks(&node.handle(now + later_ms, Input::Tick), &other));
+        }
+        assert!(!asks(&node.handle(now + 29_000, Input::Tick), &other));
+        assert!(asks(&node.handle(now + 31_000, Input::Tick), &other), "brings what is known: {brings_known}");
     }
-    assert!(asks(&node.handle(now, Input::Received { peer: silent, frame: hello.clone() }), &silent));
-    assert!(!asks(&node.handle(now, Input::Received { peer: other, frame: hello }), &other));
-    assert!(!asks(&node.handle(now + 29_000, Input::Tick), &other));
-    assert!(asks(&node.handle(now + 31_000, Input::Tick), &other));
+}
+
+#[test]
+fn a_node_that_takes_no_writes_acknowledges_nothing() {
+    for is_full in [false, true] {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        world.settle();
+        world.nodes[1].set_read_only(is_full.then(|| "disk full".to_owned()));
+        let version = world.service(0, "a", "A", 1);
+        let vid = version.vid();
+        world.publish(0, vec![version]);
+        (0..5).for_each(|_| world.tick(1_000));
+        assert_eq!(world.nodes[0].held_by(&vid), usize::from(!is_full));
+        // Once it takes writes again it gets what it lacks, and says so.
+        world.nodes[1].set_read_only(None);
+        (0..400).for_each(|_| world.tick(1_000));
+        assert_eq!(world.nodes[0].held_by(&vid), 1);
+    }
+}
+
+#[test]
+fn a_request_about_a_part_does_not_make_sets_equal() {
+    let mut world = parted();
+    publish_many(&mut world, 0, 1, "second");
+    let (peer, now, hello) = (world.peer(0), world.now, greeting(&world));
+    let node = &mut world.nodes[1];
+    node.handle(now, Input::Connected { peer, outbound: false });
+    node.handle(now, Input::Received { peer, frame: hello });
+    let whole = crate::sync::opening(node.set(Audience::Public));
+    let nothing = [crate::sync::Range { upper: None, content: crate::sync::RangeContent::Skip }];
+    for (ranges, is_equal) in [(&nothing[..], false), (&whole[..], true)] {
+        let ranges = crate::sync::write_ranges(SetKey::default(), ranges);
+        let request = v1::Reconcile { session: 9, ranges, ..Default::default() };
+        node.handle(now, Input::Received { peer, frame: write_frame(Content::Reconcile(request)) });
+        assert_eq!(node.links[&peer].in_sync[0], is_equal);
+    }
+}
+
+#[test]
+fn a_catch_up_ends_at_its_limit_of_parts_and_sets_are_compared() {
+    let mut world = parted();
+    publish_many(&mut world, 0, 1, "second");
+    let (peer, own, now) = (world.peer(0), world.peer(1), world.now);
+    let hello = world.nodes[0].handle(now, Input::Connected { peer: own, outbound: false });
+    let [Output::Send { frame: hello, .. }] = hello.as_slice() else { panic!("{hello:?}") };
+    world.nodes[1].handle(now, Input::Connected { peer, outbound: true });
+    let mut outputs = world.nodes[1].handle(now, Input::Received { peer, frame: hello.clone() });
+    let mut parts = 0;
+    while let Some(want) = outputs.iter().find_map(|output| match output {
+        Output::Send { frame, .. } => match read_frame(frame).unwrap() {
+            Content::CatchUp(catch_up) => Some((catch_up.want, catch_up.since)),
+            _ => None,
+        },
+        _ => None,
+    }) {
+        parts += 1;
+        let reply = v1::Arrivals { want: want.0, through: want.1 + 1, ..Default::default() };
+        outputs = world.nodes[1].handle(now, Input::Received { peer, frame: write_frame(Content::Arrivals(reply)) });
+    }
+    assert_eq!(parts, super::super::catching_up::CATCH_UP_PARTS_MAX);
+    assert!(asks(&outputs, &peer));
 }
 
 #[test]

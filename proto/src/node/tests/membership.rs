@@ -144,6 +144,36 @@ fn members_records_go_only_to_nodes_of_known_members() {
 }
 
 #[test]
+fn a_card_that_enters_by_a_pulled_vouch_is_announced_to_who_brought_the_vouch() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    world.settle();
+    let (network, newcomer, peer) = (world.network(), Org::new(9), world.peer(0));
+    let card = newcomer.card_version(network);
+    // The newcomer hands in card and acceptance at the second node, which remembers them: nobody vouches yet.
+    let remembered = world.publish(1, vec![card.clone(), newcomer.acceptance(network, Some(&Org::new(10)))]);
+    assert_eq!(names(&remembered), ["not-a-member", "not-a-member"]);
+    let record = statement_record_id(&world.orgs[0].id, Kind::VOUCH, Some(&newcomer.id));
+    let body = v1::Vouch { subject: newcomer.id.0.to_vec(), ..Default::default() }.encode_to_vec();
+    let vouch = world.orgs[0].sign(&world.orgs[0].device, network, Kind::VOUCH, record, Hlc::new(NOW, 3), &body);
+    let pulled = versions_frames(77, vec![vouch.envelope().to_vec()], false).remove(0);
+    let node = &mut world.nodes[1];
+    let mut outputs = node.handle(NOW + 20_000, Input::Received { peer, frame: pulled });
+    assert_eq!(node.standing(&newcomer.id), Standing::Member, "{outputs:?}");
+    outputs.extend(node.handle(NOW + 21_000, Input::Tick));
+    let is_told = outputs.iter().any(|output| match output {
+        Output::Send { to, frame } if to.contains(&peer) => match read_frame(frame).unwrap() {
+            v1::frame::Content::Offer(offer) => {
+                crate::sync::read_pairs(&offer.pairs, 9).unwrap().iter().any(|(_, vid)| *vid == card.vid())
+            }
+            _ => false,
+        },
+        _ => false,
+    });
+    assert!(is_told, "{outputs:?}");
+}
+
+#[test]
 fn a_stranger_is_remembered_with_a_few_statements_only() {
     let mut world = World::new(1);
     let stranger = Org::new(60);
