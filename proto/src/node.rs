@@ -89,6 +89,8 @@ pub struct Node {
     spread_places: BTreeMap<(Audience, u64), Vid>,
     random: u64,
     compare_next_at: UnixMillis,
+    /// When the last tick was; 0 before the first.
+    ticked_at: UnixMillis,
     progress_noted_at: UnixMillis,
     read_only: Option<String>,
 }
@@ -167,6 +169,7 @@ impl Node {
             spread_places: BTreeMap::new(),
             random: seed,
             compare_next_at: 0,
+            ticked_at: 0,
             progress_noted_at: 0,
             read_only: None,
         }

@@ -330,6 +330,18 @@ impl Link {
         wants.chain(fetch).chain(catch_up).chain(session).min()
     }
 
+    /// All instants from which something is counted.
+    pub(super) fn instants(&mut self) -> impl Iterator<Item = &mut UnixMillis> {
+        let compare_at = self.compare_at.iter_mut().filter(|at| **at != UnixMillis::MAX);
+        let wants = self.open.values_mut().map(|want| &mut want.active_at);
+        let fetch = self.fetch.iter_mut().map(|fetch| &mut fetch.active_at);
+        let catch_up = self.catch_up.iter_mut().map(|catch_up| &mut catch_up.active_at);
+        let session = self.session.iter_mut().map(|session| &mut session.active_at);
+        let links = [&mut self.connected_at, &mut self.last_seen, &mut self.pinged_at, &mut self.compared_at];
+        let links = links.into_iter().chain(&mut self.ping_sent_at);
+        links.chain(compare_at).chain(wants).chain(fetch).chain(catch_up).chain(session)
+    }
+
     /// Takes from the peer's budget of comparisons. False when it is used up.
     pub(super) fn may_compare(&mut self, now: UnixMillis, ranges: usize) -> bool {
         let elapsed_ms = now.saturating_sub(self.compared_at);

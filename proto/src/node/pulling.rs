@@ -29,7 +29,7 @@ const COMPARE_DELAY_MS_MAX: u64 = 60_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
     peer: Peer,
-    renewed_at: UnixMillis,
+    pub(super) renewed_at: UnixMillis,
     /// What it had brought by then.
     versions: u64,
 }

@@ -1,5 +1,6 @@
 //! What a node does by itself as time passes.
 
+use super::link::Link;
 use super::output::{Operation, Output};
 use super::peering::MEMBERSHIP_WAIT_MS;
 use super::{Node, Peer, write_frame};
@@ -19,11 +20,14 @@ const COMPARE_INTERVAL_MS: std::ops::Range<u64> = 60_000..300_000;
 /// Slots that are listed because a version was past a deadline when it came. With more of them all entries are searched:
 /// that takes no memory, and little longer.
 pub(super) const OVERDUE_SLOTS_MAX: usize = 1_024;
+/// A clock that moves by more than this between two ticks was set, or the machine slept, in milliseconds.
+const LEAP_MS_MIN: u64 = 10_000;
 /// A link is given so long to say Hello, in milliseconds.
 const HELLO_WAIT_MS_MAX: u64 = 10_000;
 
 impl Node {
     pub(super) fn on_tick(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        self.follow_leap(now);
         self.pass_deadlines(now, outputs);
         let due = self.quarantine.due(now);
         self.retry(now, due, outputs);
@@ -34,6 +38,18 @@ impl Node {
         self.mind_news(now, outputs);
         self.pull_where_due(now, outputs);
         self.note_progress(now, outputs);
+    }
+
+    /// After a leap of the clock intervals go on where they were: nobody waited for as long as the leap.
+    fn follow_leap(&mut self, now: UnixMillis) {
+        let before = std::mem::replace(&mut self.ticked_at, now);
+        if before == 0 || now.abs_diff(before) <= LEAP_MS_MIN {
+            return;
+        }
+        let shift = |at: &mut UnixMillis| *at = (*at + now).saturating_sub(before);
+        self.links.values_mut().flat_map(Link::instants).for_each(shift);
+        self.turns.iter_mut().flatten().map(|turn| &mut turn.renewed_at).for_each(shift);
+        shift(&mut self.progress_noted_at);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.

@@ -131,3 +131,28 @@ fn a_peer_whose_replies_never_stop_asking_loses_its_link() {
     }
     panic!("the session never ends");
 }
+
+#[test]
+fn a_clock_that_leaps_stops_no_ping_and_drops_no_link() {
+    for leap_ms in [-100 * 86_400_000i64, 100 * 86_400_000] {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        world.settle();
+        // A request that is never answered, and a ping that is.
+        let peer = world.peer(1);
+        let now = world.now;
+        world.nodes[0].links.get_mut(&peer).unwrap().open_want(now, Audience::Public, Default::default());
+        world.now = now.checked_add_signed(leap_ms).unwrap();
+        world.log.clear();
+        (0..58).for_each(|_| world.tick(1_000));
+        assert!(world.is_linked(0, 1), "{:?}", world.disconnected);
+        let is_ping = |output: &Output| {
+            matches!(output, Output::Send { frame, .. }
+                if matches!(read_frame(frame), Ok(v1::frame::Content::Ping(_))))
+        };
+        let pings = world.log.iter().filter(|(node, output)| *node == 0 && is_ping(output)).count();
+        assert!((1..=2).contains(&pings), "{pings} pings in a minute");
+        (0..5).for_each(|_| world.tick(1_000));
+        assert!(!world.is_linked(0, 1), "who does not answer within a minute is still parted from");
+    }
+}
