@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Catalogue;
 use crate::clock;
-use crate::store::{Durability, Operation, Store, StoreReader};
+use crate::store::{Durability, Operation, Store, StoreError, StoreReader};
 use crate::verifier::Verifier;
 
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
@@ -199,7 +199,12 @@ impl Driver {
                 }
                 self.handle(Input::Introduced { peer }, outputs);
             }
-            Command::Lost { slot } => self.handle(Input::Lost { slot }, outputs),
+            Command::Lost { slot } => {
+                // What was damaged may have been replaced since.
+                if matches!(self.reader.get(&slot), Err(StoreError::Damaged { .. })) {
+                    self.handle(Input::Lost { slot }, outputs);
+                }
+            }
             Command::Tick => self.tick(outputs),
             Command::Compact { reply } => {
                 self.perform(std::mem::take(outputs));

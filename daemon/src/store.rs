@@ -71,7 +71,7 @@ pub struct Arrival {
     pub slot: Slot,
     /// Kind of the record.
     pub kind: Kind,
-    /// True when the change was that the lease ran out.
+    /// True when the lease has run out.
     pub lapsed: bool,
     /// Version kept in the slot.
     pub vid: Vid,
@@ -93,11 +93,13 @@ pub enum Operation {
         /// Accepted for publication here: goes to the journal before anything else.
         own: bool,
     },
-    /// The lease of the version in `slot` ran out: it is kept, marked, and gets a new arrival number.
-    /// Without effect on an empty slot.
+    /// The lease of the version in `slot` ran out, or runs again because the clock was ahead: it is kept, marked, and gets a new
+    /// arrival number. Without effect on an empty slot.
     Lapse {
         /// Where.
         slot: Slot,
+        /// Whether it ran out.
+        has_lapsed: bool,
     },
     /// Removes the version in `slot` and its arrival, and erases it from the disk. Without effect on an empty slot.
     Forget {

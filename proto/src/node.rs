@@ -322,9 +322,7 @@ impl Node {
         let header = version.header();
         let device = self.devices.number(header.org, header.device);
         let mut entry = Entry::of(header, version.vid(), device);
-        if lapsed {
-            entry.lease_hours = 0;
-        }
+        entry.has_lapsed = lapsed;
         let replaced = self.set_mut(slot.audience).insert(slot.key, entry);
         self.hlc_max = self.hlc_max.max(header.hlc);
         if self.searched_in.is_some_and(|hour| tick::is_past_deadline(&slot.key, &entry, hour)) {

@@ -112,8 +112,8 @@ pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[
             None => break,
         }
     }
-    if answer.ranges.iter().all(|range| range.content == RangeContent::Skip) {
-        answer.ranges.clear();
+    while answer.ranges.last().is_some_and(|last| last.content == RangeContent::Skip) {
+        answer.ranges.pop();
     }
     answer.differs |= !(answer.ranges.is_empty() && answer.offers.is_empty());
     answer

@@ -201,7 +201,10 @@ fn row(n: usize) -> Row {
     vid.0[..8].copy_from_slice(&mix(n as u64).to_be_bytes());
     vid.0[8..].copy_from_slice(&mix(!(n as u64)).to_be_bytes());
     let hlc = Hlc::new(1_790_000_000_000 + n as u64, 0);
-    (SetKey::derive(Kind::SERVICE, &org, &record), Entry { vid, hlc, device: organisation as u32, lease_hours: 4_320 })
+    (
+        SetKey::derive(Kind::SERVICE, &org, &record),
+        Entry { vid, hlc, device: organisation as u32, lease_hours: 4_320, has_lapsed: false },
+    )
 }
 
 /// The key with its end first: no two begin alike.

@@ -103,7 +103,7 @@ fn pairs(case: &Value, field: &str) -> Vec<Pair> {
 fn index(case: &Value) -> Index {
     let mut index = Index::new();
     for (key, vid) in pairs(case, "entries") {
-        index.insert(key, Entry { vid, hlc: Hlc(0), device: 0, lease_hours: 0 });
+        index.insert(key, Entry { vid, hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false });
     }
     index
 }

@@ -87,10 +87,10 @@ impl World {
                     }
                     (*slot, Some(Row { version: Rc::clone(version), lapsed: false }))
                 }
-                Operation::Lapse { slot } => {
+                Operation::Lapse { slot, has_lapsed } => {
                     let row = changes_or_store(&changes, &self.machines[number], slot);
                     let Some(row) = row else { return Err(format!("n{number} lapses an empty slot")) };
-                    (*slot, Some(Row { lapsed: true, ..row }))
+                    (*slot, Some(Row { lapsed: *has_lapsed, ..row }))
                 }
                 Operation::Forget { slot } => (*slot, None),
                 Operation::Cursors { places } => {

@@ -113,9 +113,10 @@ impl World {
     }
 
     pub(super) fn check_lapse(&mut self, number: usize, now: UnixMillis, row: &Row) -> Checked {
-        let lease_until = row.version.header().lease_until;
-        if lease_until > UnixHour::containing(now) || row.version.is_withdrawal() {
-            return Err(format!("n{number} lapses too early: {}", describe(&row.version)));
+        let is_over = row.version.header().lease_until <= UnixHour::containing(now);
+        if is_over != row.lapsed || row.version.is_withdrawal() {
+            let what = if row.lapsed { "lapses too early" } else { "lets a lease run again that is over" };
+            return Err(format!("n{number} {what}: {}", describe(&row.version)));
         }
         Ok(())
     }

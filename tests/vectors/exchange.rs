@@ -1,4 +1,4 @@
-//! A whole exchange between two nodes, frame by frame: `spec/07-sync.md`, section 8.
+//! A whole exchange between two nodes, frame by frame: `spec/07-sync.md`, section 9.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{File, bytes, case, file, hex};
 pub(crate) fn files() -> Vec<File> {
     vec![file(
         "exchange_valid",
-        "All frames between two nodes from the first Hello until their sets are equal. Cuts and bounds of ranges, session and want numbers and the order of independent frames are the sender's choice: spec/07-sync.md, section 8.",
+        "All frames between two nodes from the first Hello until their sets are equal. Cuts and bounds of ranges, session and want numbers and the order of independent frames are the sender's choice: spec/07-sync.md, section 9.",
         vec![few(), many()],
     )]
 }

@@ -34,7 +34,7 @@ fn pair(n: u8) -> Pair {
 fn index(pairs: &[Pair]) -> Index {
     let mut index = Index::new();
     for (key, vid) in pairs {
-        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0, lease_hours: 0 });
+        index.insert(*key, Entry { vid: *vid, hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false });
     }
     index
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
 use fingerpost_proto::overlay::DialFailure;
+use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
@@ -102,10 +103,21 @@ impl Driver {
                         self.catalogue.put(slot, &version, false);
                     }
                 }
-                Operation::Lapse { slot } => self.catalogue.lapse(&slot),
+                Operation::Lapse { slot, has_lapsed: true } => self.catalogue.lapse(&slot),
+                Operation::Lapse { slot, has_lapsed: false } => self.show_again(&slot),
                 Operation::Forget { slot } => self.catalogue.forget(&slot),
                 Operation::Cursors { .. } => {}
             }
+        }
+    }
+
+    /// A version whose lease runs again.
+    fn show_again(&self, slot: &Slot) {
+        // A damaged row is met again, and healed, by whoever reads it.
+        if let Ok(Some(row)) = self.reader.get(slot)
+            && let Ok(version) = SignedVersion::read(row.envelope)
+        {
+            self.catalogue.put(*slot, &version, row.lapsed);
         }
     }
 
@@ -150,7 +162,7 @@ impl Driver {
         &mut self,
         to: &node::Peer,
         want: u64,
-        slots: Vec<fingerpost_proto::set::Slot>,
+        slots: Vec<Slot>,
         mut has_more: bool,
         more: &mut Vec<Output>,
     ) {
@@ -277,7 +289,7 @@ impl Driver {
 fn into_store(operation: Operation) -> store::Operation {
     match operation {
         Operation::Put { slot, kind, vid, envelope, own } => store::Operation::Put { slot, kind, vid, envelope, own },
-        Operation::Lapse { slot } => store::Operation::Lapse { slot },
+        Operation::Lapse { slot, has_lapsed } => store::Operation::Lapse { slot, has_lapsed },
         Operation::Forget { slot } => store::Operation::Forget { slot },
         Operation::Cursors { places } => {
             store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }

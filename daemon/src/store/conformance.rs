@@ -97,14 +97,16 @@ fn a_record_that_changes_kind_leaves_the_feed_of_the_old_kind() {
 fn a_lapse_keeps_the_version_under_a_new_number() {
     over_both(|store| {
         let first = store.commit(vec![put(slot(1), b"a", true)], Durability::Now).unwrap()[0];
-        let lapse = vec![Operation::Lapse { slot: slot(1) }, Operation::Lapse { slot: slot(9) }];
-        let numbers = store.commit(lapse, Durability::Now).unwrap();
+        let numbers = store.commit(vec![lapse(1, true), lapse(9, true)], Durability::Now).unwrap();
         assert!(numbers[0] > first);
         assert_eq!(numbers[1], None, "there is nothing to lapse in an empty slot");
         let row = store.reader().get(&slot(1)).unwrap().unwrap();
         assert_eq!((row.lapsed, &row.envelope[..], row.own), (true, &b"a"[..], true));
         let listed = store.reader().arrivals(Audience::Public, None, 0, 9).unwrap();
         assert!(listed.len() == 1 && listed[0].lapsed);
+        let again = store.commit(vec![lapse(1, false)], Durability::Now).unwrap();
+        assert!(again[0] > numbers[0], "readers of the order must learn of it");
+        assert!(!store.reader().get(&slot(1)).unwrap().unwrap().lapsed);
         store.commit(vec![put(slot(1), b"b", true)], Durability::Now).unwrap();
         assert!(!store.reader().get(&slot(1)).unwrap().unwrap().lapsed, "a new version has a new lease");
     });
@@ -129,7 +131,7 @@ fn operations_of_one_commit_see_each_other() {
         let operations = vec![
             put(slot(1), b"a", true),
             put(slot(1), b"b", false),
-            Operation::Lapse { slot: slot(1) },
+            lapse(1, true),
             put(slot(2), b"c", false),
             Operation::Forget { slot: slot(2) },
             put(slot(3), b"d", false),
@@ -295,14 +297,14 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Put { slot: u8, body: u16, own: bool },
-    Lapse { slot: u8 },
+    Lapse { slot: u8, has_lapsed: bool },
     Forget { slot: u8 },
 }
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         5 => (0..12_u8, any::<u16>(), any::<bool>()).prop_map(|(slot, body, own)| Change::Put { slot, body, own }),
-        1 => (0..12_u8).prop_map(|slot| Change::Lapse { slot }),
+        1 => (0..12_u8, any::<bool>()).prop_map(|(slot, has_lapsed)| Change::Lapse { slot, has_lapsed }),
         2 => (0..12_u8).prop_map(|slot| Change::Forget { slot }),
     ]
 }
@@ -318,6 +320,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn lapse(number: u8, has_lapsed: bool) -> Operation {
+    Operation::Lapse { slot: slot(number), has_lapsed }
+}
+
 type Model = BTreeMap<Slot, (Vec<u8>, bool)>;
 
 fn operation(change: Change, model: &mut Model) -> Operation {
@@ -327,9 +333,9 @@ fn operation(change: Change, model: &mut Model) -> Operation {
             model.insert(slot(number), (envelope.clone(), false));
             put(slot(number), &envelope, own)
         }
-        Change::Lapse { slot: number } => {
-            model.entry(slot(number)).and_modify(|row| row.1 = true);
-            Operation::Lapse { slot: slot(number) }
+        Change::Lapse { slot: number, has_lapsed } => {
+            model.entry(slot(number)).and_modify(|row| row.1 = has_lapsed);
+            lapse(number, has_lapsed)
         }
         Change::Forget { slot: number } => {
             model.remove(&slot(number));

@@ -156,7 +156,7 @@ impl SledStore {
         let mut claims = Vec::new();
         for audience in Audience::ALL {
             let takes_number = |operation: &&Operation| match operation {
-                Operation::Put { slot, .. } | Operation::Lapse { slot } => slot.audience == audience,
+                Operation::Put { slot, .. } | Operation::Lapse { slot, .. } => slot.audience == audience,
                 _ => false,
             };
             let count = operations.iter().filter(takes_number).count() as u64;
@@ -184,7 +184,7 @@ impl SledStore {
                 Operation::Put { slot, kind, vid, envelope, own } => {
                     Some(self.draft_put(&mut draft, *slot, (*kind, *vid, *own), envelope)?)
                 }
-                Operation::Lapse { slot } => self.draft_lapse(&mut draft, *slot)?,
+                Operation::Lapse { slot, has_lapsed } => self.draft_lapse(&mut draft, *slot, *has_lapsed)?,
                 Operation::Forget { slot } => {
                     self.draft_forget(&mut draft, *slot)?;
                     None
@@ -227,10 +227,10 @@ impl SledStore {
         Ok(arrival)
     }
 
-    fn draft_lapse(&mut self, draft: &mut Draft<'_>, slot: Slot) -> Result<Option<u64>, StoreError> {
+    fn draft_lapse(&mut self, draft: &mut Draft<'_>, slot: Slot, has_lapsed: bool) -> Result<Option<u64>, StoreError> {
         let Some((old, enciphered)) = self.take_row(draft, &slot)? else { return Ok(None) };
         let arrival = self.next_arrival(slot.audience);
-        self.set_row(draft, slot, Head { arrival, lapsed: true, ..old }, enciphered);
+        self.set_row(draft, slot, Head { arrival, lapsed: has_lapsed, ..old }, enciphered);
         Ok(Some(arrival))
     }
 

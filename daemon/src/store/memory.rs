@@ -38,10 +38,10 @@ impl Content {
                 self.rows.insert(*slot, row);
                 Some(arrival)
             }
-            Operation::Lapse { slot } => {
+            Operation::Lapse { slot, has_lapsed } => {
                 let mut row = self.remove(slot)?;
                 row.arrival = next(last_arrivals, slot.audience);
-                row.lapsed = true;
+                row.lapsed = *has_lapsed;
                 self.order.insert((slot.audience, row.arrival), *slot);
                 let arrival = row.arrival;
                 self.rows.insert(*slot, row);

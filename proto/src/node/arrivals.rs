@@ -113,6 +113,9 @@ pub(super) fn read_hints(mut bytes: &[u8]) -> Result<Vec<Hint>, Breach> {
         let [half @ .., count] = head;
         let group = rest.split_at_checked(usize::from(*count) * HINT_BYTES).ok_or_else(|| breach("they end early"))?;
         bytes = group.1;
+        if *count == 0 {
+            return Err(breach("a group of none"));
+        }
         if hints.len() + usize::from(*count) > HINTS_PER_ARRIVALS_MAX {
             let found = hints.len() + usize::from(*count);
             return Err(Breach::TooMany { what: "hints in Arrivals", found, max: HINTS_PER_ARRIVALS_MAX });
@@ -182,6 +185,7 @@ mod tests {
         assert_eq!(read_hints(&hints(max)).unwrap().len(), HINTS_PER_ARRIVALS_MAX);
         assert!(matches!(read_hints(&hints(max + 1)), Err(Breach::TooMany { .. })));
         assert!(matches!(read_hints(&hints(2)[..20]), Err(Breach::Hints { .. })));
+        assert!(matches!(read_hints(&[0; 9]), Err(Breach::Hints { .. })));
         let twice = [hints(1), hints(1)].concat();
         assert!(matches!(read_hints(&twice), Err(Breach::Hints { .. })));
     }

@@ -98,10 +98,13 @@ pub enum Operation {
         /// Handed in here: also goes to the journal.
         own: bool,
     },
-    /// The lease ran out: the row stays, feeds drop it.
+    /// The lease ran out: the row stays, feeds drop it. Or it turned out that it had not, by a clock that was set right: feeds
+    /// show it again.
     Lapse {
         /// Where.
         slot: Slot,
+        /// Whether it ran out.
+        has_lapsed: bool,
     },
     /// Nothing of this slot is needed any more.
     Forget {

@@ -28,7 +28,7 @@ const COMPARE_DELAY_MS_MAX: u64 = 60_000;
 /// The one peer that is asked for an audience.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
-    peer: Peer,
+    pub(super) peer: Peer,
     pub(super) renewed_at: UnixMillis,
     /// What it had brought by then.
     versions: u64,

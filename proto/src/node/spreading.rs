@@ -222,6 +222,8 @@ impl Node {
         self.neighbours.disconnected(now, peer, how);
         self.broadcast.link_down(peer);
         self.news.waiting.retain(|(other, _), _| other != peer);
+        // A later link to the same peer begins anew.
+        self.turns = self.turns.map(|turn| turn.filter(|turn| turn.peer != *peer));
         Some(link)
     }
 

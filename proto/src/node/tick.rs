@@ -78,9 +78,10 @@ impl Node {
             if !is_past_deadline(&slot.key, &entry, hour) {
                 continue;
             }
-            if entry.has_lapsed_by(hour) {
-                self.set_mut(slot.audience).clear_lease(&slot.key);
-                operations.push(Operation::Lapse { slot });
+            let has_lapsed = entry.has_lapsed_by(hour);
+            if has_lapsed != entry.has_lapsed {
+                self.set_mut(slot.audience).set_lapsed(&slot.key, has_lapsed);
+                operations.push(Operation::Lapse { slot, has_lapsed });
             }
             if entry.is_forgotten_by(hour) {
                 self.set_mut(slot.audience).remove(&slot.key);
@@ -153,8 +154,8 @@ impl Node {
     }
 }
 
-/// True when the lease has run out, or the version may be forgotten, by the beginning of this hour. Network kinds have no
-/// deadlines.
+/// True when the lease has run out since it was last looked at, or runs again because the clock was ahead then, or when the
+/// version may be forgotten by the beginning of this hour. Network kinds have no deadlines.
 pub(super) fn is_past_deadline(key: &SetKey, entry: &Entry, hour: UnixHour) -> bool {
-    key.is_content() && (entry.has_lapsed_by(hour) || entry.is_forgotten_by(hour))
+    key.is_content() && (entry.has_lapsed_by(hour) != entry.has_lapsed || entry.is_forgotten_by(hour))
 }

@@ -18,9 +18,11 @@ pub struct Entry {
     pub hlc: Hlc,
     /// Number of its device key in the node's table.
     pub device: u32,
-    /// Whole hours from the hour of its clock up to the end of its lease, 1 to 9,600; 0 when no lease is running: a
-    /// withdrawal, a network kind, or a version that has lapsed.
+    /// Whole hours from the hour of its clock up to the end of its lease, 1 to 9,600; 0 when it has none: a withdrawal or a
+    /// network kind.
     pub lease_hours: u16,
+    /// It was noted that the lease has run out.
+    pub has_lapsed: bool,
 }
 
 impl Entry {
@@ -29,7 +31,7 @@ impl Entry {
         let hours = header.lease_until.0.saturating_sub(UnixHour::containing(header.hlc.ms()).0);
         // A version with a longer lease cannot be read, so nothing is cut off here.
         let lease_hours = u16::try_from(hours).unwrap_or(u16::MAX);
-        Entry { vid, hlc: header.hlc, device, lease_hours }
+        Entry { vid, hlc: header.hlc, device, lease_hours, has_lapsed: false }
     }
 
     /// Its precedence, given the device key behind the number.
@@ -37,13 +39,13 @@ impl Entry {
         Precedence { hlc: self.hlc, device, vid: self.vid }
     }
 
-    /// First hour in which the version may no longer be shown; `None` when no lease is running.
+    /// First hour in which the version may no longer be shown; `None` when it has no lease.
     pub fn lapses_at(&self) -> Option<UnixHour> {
         let signed_in = UnixHour::containing(self.hlc.ms());
         (self.lease_hours > 0).then(|| UnixHour(signed_in.0.saturating_add(self.lease_hours.into())))
     }
 
-    /// True when a lease was running and has run out by the beginning of this hour.
+    /// True when it has a lease that is over at the beginning of this hour.
     pub fn has_lapsed_by(&self, hour: UnixHour) -> bool {
         if is_out(Canary::Lease) {
             return false;
@@ -54,7 +56,7 @@ impl Entry {
     /// True when a version of a content kind may be forgotten by the beginning of this hour.
     pub fn is_forgotten_by(&self, hour: UnixHour) -> bool {
         // Two days.
-        let is_early = is_out(Canary::Tombstone) && self.lease_hours == 0;
+        let is_early = is_out(Canary::Tombstone) && (self.lease_hours == 0 || self.has_lapsed);
         self.forget_at() <= hour.start_ms() || is_early && UnixHour::containing(self.hlc.ms()).0 + 48 <= hour.0
     }
 

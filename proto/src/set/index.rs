@@ -96,9 +96,9 @@ impl Index {
         Some(entry)
     }
 
-    /// Notes that the lease at `key` is no longer running. Sums stay as they are. False when nothing is there.
-    pub fn clear_lease(&mut self, key: &SetKey) -> bool {
-        self.root.clear_lease(key)
+    /// Notes whether the lease at `key` has run out. Sums stay as they are. False when nothing is there.
+    pub fn set_lapsed(&mut self, key: &SetKey, has_lapsed: bool) -> bool {
+        self.root.set_lapsed(key, has_lapsed)
     }
 
     /// Sum over `lower <= key < upper`.

@@ -221,6 +221,19 @@ fn only_one_peer_is_asked_at_a_time_and_one_that_brings_nothing_new_loses_its_tu
 }
 
 #[test]
+fn a_turn_ends_with_its_link() {
+    let mut world = World::new(2);
+    publish_many(&mut world, 0, 50, "first");
+    let (peer, now, hello) = (world.peer(0), world.now, greeting(&world));
+    let node = &mut world.nodes[1];
+    for again in 0..3 {
+        node.handle(now + again, Input::Connected { peer, outbound: true });
+        assert!(asks(&node.handle(now + again, Input::Received { peer, frame: hello.clone() }), &peer), "{again}");
+        node.handle(now + again, Input::Disconnected { peer });
+    }
+}
+
+#[test]
 fn a_node_that_takes_no_writes_acknowledges_nothing() {
     for is_full in [false, true] {
         let mut world = World::new(2);

@@ -32,7 +32,7 @@ fn leased(world: &World, local_id: &str, at: Hlc, hours: u32) -> SignedVersion {
     SignedVersion::assemble(&header, &body, &org.device.sign(&header.signing_bytes(&body)).to_bytes()).unwrap()
 }
 
-/// What the node did to records by itself, oldest first: `L`apse or `F`orget.
+/// What the node did to records by itself, oldest first: `L`apse, let `R`un again, or `F`orget.
 fn done(world: &mut World) -> String {
     let operations = world.log.drain(..).filter_map(|(_, output)| match output {
         Output::Persist { operations, .. } => Some(operations),
@@ -41,7 +41,7 @@ fn done(world: &mut World) -> String {
     operations
         .flatten()
         .filter_map(|operation| match operation {
-            Operation::Lapse { .. } => Some('L'),
+            Operation::Lapse { has_lapsed, .. } => Some(if has_lapsed { 'L' } else { 'R' }),
             Operation::Forget { .. } => Some('F'),
             _ => None,
         })
@@ -76,14 +76,26 @@ fn a_version_lapses_once_in_the_hour_in_which_its_lease_ends_and_is_forgotten_af
 }
 
 #[test]
-fn a_clock_that_leaps_forward_and_back_lets_a_version_lapse_once() {
+fn a_version_that_lapsed_by_a_clock_that_leapt_shows_again_when_it_is_set_right() {
     let mut world = World::new(1);
     let versions = vec![leased(&world, "a", Hlc::new(NOW, 5), 3), leased(&world, "b", Hlc::new(NOW, 6), 300)];
     world.publish(0, versions);
-    let leaps = [(NOW, ""), (NOW + 10 * HOUR_MS, "L"), (NOW, ""), (NOW + 10 * HOUR_MS, ""), (NOW + 500 * HOUR_MS, "L")];
-    for (now, expected) in leaps {
+    let leaps = [
+        (NOW, "", Some("x")),
+        (NOW + 10 * HOUR_MS, "L", None),
+        (NOW + 11 * HOUR_MS, "", None),
+        (NOW, "R", Some("x")),
+        (NOW + 10 * HOUR_MS, "L", None),
+        (NOW + 500 * HOUR_MS, "L", None),
+    ];
+    for (now, expected, shown) in leaps {
         assert_eq!(tick_at(&mut world, now), expected);
+        assert_eq!(world.name_at(0, 0, "a").as_deref(), shown);
     }
+    let mut restored = Node::new(world.charter.clone(), world.peer(0), 0);
+    world.stores[0].values().for_each(|(version, lapsed)| restored.restore(version.clone(), *lapsed));
+    world.nodes[0] = restored;
+    assert_eq!(tick_at(&mut world, NOW), "RR", "also after a restart in between");
 }
 
 #[test]

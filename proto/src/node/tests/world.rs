@@ -256,7 +256,7 @@ impl World {
                         Operation::Put { slot, envelope, .. } => {
                             store.insert(slot, (SignedVersion::read(envelope).unwrap(), false));
                         }
-                        Operation::Lapse { slot } => store.get_mut(&slot).unwrap().1 = true,
+                        Operation::Lapse { slot, has_lapsed } => store.get_mut(&slot).unwrap().1 = has_lapsed,
                         Operation::Forget { slot } => drop(store.remove(&slot)),
                         Operation::Cursors { places } => self.cursors[node] = places,
                     }

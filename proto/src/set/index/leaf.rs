@@ -19,6 +19,9 @@ pub(super) const LEAF_ENTRIES_MAX: usize = 64;
 /// Leading bytes of a key that are stored once for a run: class and organisation.
 const PREFIX_BYTES: usize = 8;
 
+/// Of the hours of a lease, which are below it: the lease has run out.
+const HAS_LAPSED: u16 = 1 << 15;
+
 /// All of an entry but the beginning of its key, as bytes without padding.
 #[derive(Clone, Copy, Debug)]
 struct Packed {
@@ -41,21 +44,24 @@ const _: () = assert!(LEAF_ENTRIES_MAX < u8::MAX as usize, "the length of a run 
 
 impl Packed {
     fn new(key_end: [u8; 8], entry: Entry) -> Packed {
+        let lapsed = if entry.has_lapsed { HAS_LAPSED } else { 0 };
         Packed {
             key_end,
             vid: entry.vid.0,
             hlc: entry.hlc.0.to_ne_bytes(),
             device: entry.device.to_ne_bytes(),
-            lease_hours: entry.lease_hours.to_ne_bytes(),
+            lease_hours: (entry.lease_hours & !HAS_LAPSED | lapsed).to_ne_bytes(),
         }
     }
 
     fn entry(&self) -> Entry {
+        let lease = u16::from_ne_bytes(self.lease_hours);
         Entry {
             vid: Vid(self.vid),
             hlc: Hlc(u64::from_ne_bytes(self.hlc)),
             device: u32::from_ne_bytes(self.device),
-            lease_hours: u16::from_ne_bytes(self.lease_hours),
+            lease_hours: lease & !HAS_LAPSED,
+            has_lapsed: lease & HAS_LAPSED != 0,
         }
     }
 

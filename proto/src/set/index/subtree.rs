@@ -84,17 +84,17 @@ impl Child {
         Some(removed)
     }
 
-    /// Marks the lease of an entry as no longer running. False when the key is not there.
-    pub(super) fn clear_lease(&mut self, key: &SetKey) -> bool {
+    /// Marks whether the lease of an entry has run out. False when the key is not there.
+    pub(super) fn set_lapsed(&mut self, key: &SetKey, has_lapsed: bool) -> bool {
         match &mut self.subtree {
             Subtree::Leaf(leaf) => {
                 let Ok(at) = leaf.find(key) else { return false };
-                leaf.replace(at, Entry { lease_hours: 0, ..leaf.entry(at) });
+                leaf.replace(at, Entry { has_lapsed, ..leaf.entry(at) });
                 true
             }
             Subtree::Fork(children) => {
                 let at = child_of(children, key);
-                children.get_mut(at).is_some_and(|child| child.clear_lease(key))
+                children.get_mut(at).is_some_and(|child| child.set_lapsed(key, has_lapsed))
             }
         }
     }

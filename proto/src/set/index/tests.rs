@@ -28,7 +28,13 @@ fn clustered(n: u32, cluster: u32) -> SetKey {
 
 fn entry(n: u8) -> Entry {
     let wide = u64::from(n).wrapping_mul(0x0102_0304_0506_0708);
-    Entry { vid: Vid([n; 16]), hlc: Hlc(wide), device: wide as u32, lease_hours: wide as u16 }
+    Entry {
+        vid: Vid([n; 16]),
+        hlc: Hlc(wide),
+        device: wide as u32,
+        lease_hours: wide as u16 & 0x3fff,
+        has_lapsed: n % 3 == 0,
+    }
 }
 
 fn filled(keys: impl IntoIterator<Item = SetKey>) -> Index {
@@ -151,14 +157,14 @@ fn a_split_covers_its_range_with_parts_of_equal_size() {
 }
 
 #[test]
-fn clearing_a_lease_changes_neither_sum_nor_anything_else() {
+fn noting_that_a_lease_ran_out_changes_neither_sum_nor_anything_else() {
     let mut index = filled((0..500).map(key));
     let before = index.total();
-    assert!(index.clear_lease(&key(77)));
-    assert!(!index.clear_lease(&key(500)));
+    assert!(index.set_lapsed(&key(77), true));
+    assert!(!index.set_lapsed(&key(500), true));
     assert_eq!(index.total(), before);
-    assert_eq!(index.get(&key(77)), Some(Entry { lease_hours: 0, ..entry(1) }));
-    assert!(index.range(&SetKey::default(), None).filter(|(_, entry)| entry.lease_hours == 0).count() == 1);
+    assert_eq!(index.get(&key(77)), Some(Entry { has_lapsed: true, ..entry(1) }));
+    assert!(index.range(&SetKey::default(), None).filter(|(_, entry)| entry.has_lapsed).count() == 1);
 }
 
 #[test]
@@ -199,7 +205,7 @@ enum Step {
     /// So many keys from here on, in order.
     PutMany(u32, u32),
     RemoveMany(u32, u32),
-    ClearLease(u32),
+    SetLapsed(u32, bool),
 }
 
 const KEYS: u32 = 6_000;
@@ -210,7 +216,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..KEYS).prop_map(Step::Remove),
         1 => (0..KEYS, 0u32..700).prop_map(|(n, count)| Step::PutMany(n, count)),
         1 => (0..KEYS, 0u32..700).prop_map(|(n, count)| Step::RemoveMany(n, count)),
-        1 => (0..KEYS).prop_map(Step::ClearLease),
+        1 => (0..KEYS, any::<bool>()).prop_map(|(n, lapsed)| Step::SetLapsed(n, lapsed)),
     ]
 }
 
@@ -236,9 +242,9 @@ proptest! {
                 Step::RemoveMany(n, count) => (n..n + count).for_each(|n| {
                     assert_eq!(index.remove(&key(n)), model.remove(&key(n)));
                 }),
-                Step::ClearLease(n) => {
-                    let found = model.get_mut(&key(n)).map(|entry| entry.lease_hours = 0);
-                    prop_assert_eq!(index.clear_lease(&key(n)), found.is_some());
+                Step::SetLapsed(n, lapsed) => {
+                    let found = model.get_mut(&key(n)).map(|entry| entry.has_lapsed = lapsed);
+                    prop_assert_eq!(index.set_lapsed(&key(n), lapsed), found.is_some());
                 }
             }
         }
