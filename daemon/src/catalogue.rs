@@ -40,12 +40,27 @@ struct Listing {
     records: HashMap<Slot, (Kind, RecordId)>,
     /// Withdrawn or lapsed.
     gone: HashMap<RecordId, Kind>,
-    /// State of each content slot of both audiences, for the operator's counts.
+    /// Content slots that are not in `records`: withdrawn and lapsed ones, and all of members, for the operator's counts.
     states: HashMap<Slot, State>,
     counts: [Counts; 2],
     publisher_names: HashMap<OrgId, String>,
     network_name: String,
     licence_url: String,
+}
+
+/// One thing that the catalogue knows, for writing all of it down and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// A public record.
+    Live { slot: Slot, kind: Kind, record: RecordId },
+    /// Public once.
+    Gone { kind: Kind, record: RecordId },
+    /// A slot with a withdrawal.
+    Withdrawn { slot: Slot },
+    /// A slot with a version whose lease is over.
+    Lapsed { slot: Slot },
+    /// A slot with a members' record.
+    LiveOfMembers { slot: Slot },
 }
 
 #[derive(Clone, Copy)]
@@ -74,11 +89,15 @@ impl Counts {
 }
 
 impl Listing {
+    /// Notes what a slot is; `None`: nothing any more. Those with a place in `records` must be put there beside.
     fn set_state(&mut self, slot: Slot, state: Option<State>) {
+        let listed = self.records.contains_key(&slot).then_some(State::Live);
         let before = match state {
+            Some(State::Live) if slot.audience == Audience::Public => self.states.remove(&slot),
             Some(state) => self.states.insert(slot, state),
             None => self.states.remove(&slot),
         };
+        let before = listed.or(before);
         let counts = &mut self.counts[usize::from(slot.audience.number())];
         if let Some(before) = before {
             *counts.of(before) -= 1;
@@ -149,6 +168,43 @@ impl Catalogue {
         let mut listing = self.write();
         listing.set_state(*slot, None);
         listing.remove(slot);
+    }
+
+    /// Calls `visit` for all that is known.
+    pub(crate) fn each_listed(&self, mut visit: impl FnMut(Listed)) {
+        let listing = self.read();
+        for (slot, (kind, record)) in &listing.records {
+            visit(Listed::Live { slot: *slot, kind: *kind, record: *record });
+        }
+        for (record, kind) in &listing.gone {
+            visit(Listed::Gone { kind: *kind, record: *record });
+        }
+        for (slot, state) in &listing.states {
+            let slot = *slot;
+            visit(match state {
+                State::Live => Listed::LiveOfMembers { slot },
+                State::Withdrawn => Listed::Withdrawn { slot },
+                State::Lapsed => Listed::Lapsed { slot },
+            });
+        }
+    }
+
+    /// Takes in what [`Catalogue::each_listed`] told. The catalogue must be empty.
+    pub(crate) fn list_all(&self, all: impl Iterator<Item = Listed>) {
+        let mut listing = self.write();
+        for listed in all {
+            match listed {
+                Listed::Live { slot, kind, record } => {
+                    listing.set_state(slot, Some(State::Live));
+                    listing.live.entry(kind).or_default().insert(record, slot);
+                    listing.records.insert(slot, (kind, record));
+                }
+                Listed::Gone { kind, record } => drop(listing.gone.insert(record, kind)),
+                Listed::Withdrawn { slot } => listing.set_state(slot, Some(State::Withdrawn)),
+                Listed::Lapsed { slot } => listing.set_state(slot, Some(State::Lapsed)),
+                Listed::LiveOfMembers { slot } => listing.set_state(slot, Some(State::Live)),
+            }
+        }
     }
 
     /// How many records of an audience are live, withdrawn and lapsed.

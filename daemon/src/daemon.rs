@@ -116,7 +116,7 @@ impl Daemon {
         prepare_home(home)?;
         let key = NodeKey::load_or_create(home)?;
         let identity = TlsIdentity::new(key.signing_key())?;
-        let (store, opened) = open_store(home, config).await?;
+        let (store, mut opened) = open_store(home, config).await?;
         let warnings = tell(&opened);
 
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
@@ -144,6 +144,7 @@ impl Daemon {
             introduced: configured.iter().map(|(peer, _)| *peer).collect(),
             members_changed,
             seed: random_number()?,
+            index: opened.index.take(),
         };
         let (ready, restored) = oneshot::channel();
         let driver_thread = std::thread::Builder::new()

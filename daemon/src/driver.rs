@@ -7,6 +7,7 @@
 
 mod command;
 mod cursors;
+mod index;
 mod invites;
 mod links;
 mod performing;
@@ -89,12 +90,15 @@ pub(crate) struct Parts {
     pub(crate) introduced: BTreeSet<Peer>,
     pub(crate) members_changed: tokio::sync::watch::Sender<u64>,
     pub(crate) seed: u64,
+    /// What the store kept of the last clean stop.
+    pub(crate) index: Option<Vec<u8>>,
 }
 
 impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
-        let Parts { store, catalogue, verifier, admitted, own_key, dials, introduced, members_changed, seed } = parts;
+        let Parts { store, catalogue, verifier, admitted, own_key, dials, introduced, members_changed, seed, index } =
+            parts;
         let mut driver = Driver {
             node: None,
             reader: store.reader(),
@@ -115,7 +119,7 @@ impl Driver {
             refusals: refusals::Refusals::default(),
             seed,
         };
-        driver.restore()?;
+        driver.restore(index)?;
         Ok(driver)
     }
 
@@ -260,6 +264,9 @@ impl Driver {
         self.refusals.log();
         if let Err(error) = self.store.sync() {
             tracing::error!(%error, "the last seconds of relayed versions are not on stable storage");
+        }
+        if let Some(node) = &self.node {
+            self.store.keep_index(index::write(node, &self.catalogue));
         }
         drop(self);
         let _ = done.send(());

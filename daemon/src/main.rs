@@ -10,6 +10,11 @@ use fingerpost_daemon::daemon::Daemon;
 use fingerpost_daemon::demo;
 use tracing_subscriber::EnvFilter;
 
+/// glibc's allocator keeps much of what one thread allocated and another freed: with a million records it took 720 MiB where
+/// this one takes 560.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Stores, gossips and serves the signed directory of a Fingerpost network.
 #[derive(Parser)]
 #[command(name = "fingerpostd", version = VERSION, arg_required_else_help = true)]

@@ -16,6 +16,7 @@ use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::limits::ENVELOPE_BYTES_MAX;
 use fingerpost_proto::set::Slot;
 
+mod checkpoint;
 #[cfg(test)]
 mod conformance;
 mod disk;
@@ -283,6 +284,10 @@ pub trait Store: Send {
     /// Rewrites the store in key order, which gives dead space back to the file system. Takes about 15 s per million rows.
     /// Readers go on meanwhile. Returns the usage after it.
     fn compact(&mut self) -> Result<Usage, StoreError>;
+
+    /// Hands in what the next opening shall give back ([`Opened::index`]) if this is the last that happens to the store before
+    /// it is closed. Must hold no envelopes and no personal data: it is not erasable.
+    fn keep_index(&mut self, index: Vec<u8>);
 
     /// What the store takes up now.
     fn usage(&self) -> Result<Usage, StoreError>;

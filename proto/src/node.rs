@@ -187,6 +187,18 @@ impl Node {
         }
     }
 
+    /// As [`Node::restore`], for a version of a content kind of which only this is kept: its entry, publisher and device key.
+    /// `entry.device` is disregarded.
+    pub fn restore_entry(&mut self, slot: Slot, entry: Entry, org: OrgId, device: [u8; 32]) {
+        let device = self.devices.number(org, device);
+        self.enter_entry(slot, Entry { device, ..entry });
+    }
+
+    /// Publishers with their device keys, by the number that entries name.
+    pub fn devices(&self) -> &[(OrgId, [u8; 32])] {
+        &self.devices.devices
+    }
+
     /// Takes in how far a peer's log was consumed, as kept by the last [`Operation::Cursors`].
     pub fn restore_cursor(&mut self, peer: Peer, audience: Audience, place: LogPlace) {
         self.cursors.set(peer, audience, place, |_| false);
@@ -323,8 +335,12 @@ impl Node {
         let device = self.devices.number(header.org, header.device);
         let mut entry = Entry::of(header, version.vid(), device);
         entry.has_lapsed = lapsed;
+        self.enter_entry(slot, entry)
+    }
+
+    fn enter_entry(&mut self, slot: Slot, entry: Entry) -> Option<Entry> {
         let replaced = self.set_mut(slot.audience).insert(slot.key, entry);
-        self.hlc_max = self.hlc_max.max(header.hlc);
+        self.hlc_max = self.hlc_max.max(entry.hlc);
         if self.searched_in.is_some_and(|hour| tick::is_past_deadline(&slot.key, &entry, hour)) {
             self.note_overdue(slot);
         }

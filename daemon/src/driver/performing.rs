@@ -214,7 +214,7 @@ impl Driver {
         }
         self.links.close_all("this node's store takes no writes now");
         self.set_read_only(Some(error.to_string()));
-        if let Err(error) = self.restore() {
+        if let Err(error) = self.restore(None) {
             tracing::error!(%error, "the node cannot be rebuilt from its store; restart the daemon");
             self.node = None;
         }

@@ -40,7 +40,9 @@ pub(crate) enum RestoreError {
 
 impl Driver {
     /// Builds the node anew from what the store has. Without a charter there is no node yet.
-    pub(super) fn restore(&mut self) -> Result<(), RestoreError> {
+    ///
+    /// With the `index` of a clean stop only cards and statements are read from the store, which are its first rows.
+    pub(super) fn restore(&mut self, index: Option<Vec<u8>>) -> Result<(), RestoreError> {
         self.catalogue.clear();
         for part in 0..INVITE_PARTS_MAX {
             if let Some(part) = self.reader.meta(&format!("{INVITES}{part}"))? {
@@ -53,7 +55,11 @@ impl Driver {
         let mut node = Node::new(Charter::read(&charter)?, self.own_key, self.seed);
         let mut damaged = Vec::new();
         let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
+        let is_indexed = index.is_some_and(|bytes| super::index::read(&bytes, &mut node, &catalogue).is_some());
         reader.rows(&mut |slot, row| {
+            if is_indexed && slot.key.is_content() {
+                return ControlFlow::Break(());
+            }
             match row {
                 Ok(row) => {
                     let lapsed = row.lapsed;

@@ -13,8 +13,9 @@ use fingerpost_proto::id::Vid;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::set::Slot;
 
+use super::checkpoint::Checkpoint;
 use super::engine::Engine;
-use super::home::{Home, Marker};
+use super::home::{Home, Marker, random_number};
 use super::journal::{Change, Journal};
 use super::keys::{KeyFile, apply_key};
 use super::layout::{self, Head};
@@ -103,6 +104,8 @@ pub struct SledStore {
     /// Places of keys whose versions are superseded as soon as the engine is durable.
     erasures: Vec<u32>,
     unsynced: bool,
+    /// For the checkpoint; gone with the next commit.
+    index: Option<Vec<u8>>,
     stopped: Option<String>,
     /// Last, so that the lock goes after everything else is closed.
     home: Home,
@@ -305,7 +308,7 @@ impl SledStore {
         self.journal.erase(&self.home)
     }
 
-    /// Syncs and gives back unused arrival numbers.
+    /// Syncs, gives back unused arrival numbers, and writes the checkpoint.
     fn close(&mut self) -> Result<(), StoreError> {
         self.check_running()?;
         self.make_durable()?;
@@ -313,13 +316,21 @@ impl SledStore {
             let last = self.shared.last_arrival(audience).load(Ordering::Relaxed);
             (layout::ceiling_key(audience).to_vec(), Some(last.to_be_bytes().to_vec()))
         });
-        self.shared.with_engine(|engine| engine.apply(unused).and_then(|()| engine.flush()))
+        let number = random_number()?;
+        let unused = unused.into_iter().chain([(layout::CHECKPOINT_KEY.to_vec(), Some(number.to_be_bytes().to_vec()))]);
+        self.shared.with_engine(|engine| engine.apply(unused).and_then(|()| engine.flush()))?;
+        let Some(index) = self.index.take() else { return Ok(()) };
+        let last_arrivals = Audience::ALL.map(|audience| self.shared.last_arrival(audience).load(Ordering::Relaxed));
+        let (rows, live_bytes, places) = (self.rows, self.live_bytes, self.keys.used());
+        let journaled = self.journal.len() as u64;
+        Checkpoint { rows, live_bytes, last_arrivals, journaled, places, index }.write(&self.home, number)
     }
 }
 
 impl Store for SledStore {
     fn commit(&mut self, operations: Vec<Operation>, durability: Durability) -> Result<Vec<Option<u64>>, StoreError> {
         self.check_running()?;
+        self.index = None;
         check_operations(&operations)?;
         self.check_space(&operations)?;
         let result = self.apply(&operations, durability);
@@ -342,6 +353,10 @@ impl Store for SledStore {
         let result = self.rewrite_engine();
         self.stop_on_error(result)?;
         self.usage()
+    }
+
+    fn keep_index(&mut self, index: Vec<u8>) {
+        self.index = Some(index);
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {

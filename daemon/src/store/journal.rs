@@ -182,6 +182,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Number of entries that count.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn contains(&self, slot: &Slot) -> bool {
         self.entries.contains_key(slot)
     }

@@ -136,6 +136,15 @@ impl KeyFile {
         Ok(())
     }
 
+    /// Places with a key that something uses, ascending.
+    pub(super) fn used(&self) -> Vec<u32> {
+        let mut is_used = vec![true; self.places as usize];
+        for place in self.free.iter().copied().chain(self.ready.iter().map(|(place, _)| *place)) {
+            is_used[place as usize] = false;
+        }
+        (0..self.places).filter(|place| is_used[*place as usize]).collect()
+    }
+
     /// Overwrites these keys, durably. What they enciphered is unreadable from then on.
     pub(super) fn erase(&mut self, places: &mut Vec<u32>) -> Result<(), StoreError> {
         places.sort_unstable();

@@ -150,6 +150,9 @@ pub(super) fn meta_key(name: &str) -> Vec<u8> {
 /// `identity(8) epoch(8)`: the store's number as in the marker, and that of the arrival order.
 pub(super) const EPOCH_KEY: &[u8] = b"e";
 
+/// `number(8)`: of the checkpoint that was written last.
+pub(super) const CHECKPOINT_KEY: &[u8] = b"c";
+
 /// `n audience(1)`: the greatest arrival number that may have been given out.
 pub(super) fn ceiling_key(audience: Audience) -> [u8; 2] {
     [b'n', audience.number()]

@@ -230,6 +230,8 @@ impl Store for MemoryStore {
         self.usage()
     }
 
+    fn keep_index(&mut self, _: Vec<u8>) {}
+
     fn usage(&self) -> Result<Usage, StoreError> {
         let state = locked(&self.state);
         let live_bytes = state.visible.rows.values().map(|row| row.envelope.len() as u64).sum();

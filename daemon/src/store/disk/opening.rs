@@ -15,6 +15,7 @@ use fingerpost_proto::kind::Audience;
 use fingerpost_proto::set::Slot;
 
 use super::{DiskOptions, Shared, SledStore, compaction};
+use crate::store::checkpoint::Checkpoint;
 use crate::store::engine::Engine;
 use crate::store::home::{Home, Marker, SEGMENT_BYTES, failed, owner_only, random_number, sync_folder};
 use crate::store::journal::{Entry, Journal, JournalState};
@@ -57,6 +58,8 @@ pub struct Opened {
     pub disk_full: bool,
     /// The ballast was thrown off to open at all.
     pub ballast_released: bool,
+    /// What was handed in with [`Store::keep_index`] before a clean stop, if nothing happened since.
+    pub index: Option<Vec<u8>>,
     /// Stores that were set aside, now or earlier, and are still there.
     pub set_aside_present: Vec<PathBuf>,
 }
@@ -70,6 +73,8 @@ struct Index {
     rows: u64,
     live_bytes: u64,
     last_arrivals: [u64; 2],
+    /// As the checkpoint said, which does not list `own`: entries that the journal must have.
+    journaled: Option<u64>,
 }
 
 impl SledStore {
@@ -98,6 +103,9 @@ impl SledStore {
         let (engine, index, marker) = open_or_rebuild(&home, &options, marker, &ballast, &mut opened)?;
         let (mut store, orphans) = assemble(home, options, ballast, marker, engine, index, &mut opened)?;
         store.replay(orphans, &mut opened)?;
+        if opened.replayed > 0 || opened.keys_lost > 0 {
+            opened.index = None;
+        }
         opened.set_aside_present = expire_set_aside(&store.home.folder)?;
         store.ballast.restore(store.options.reserve_bytes);
         opened.disk_full |= space::free_bytes(&store.home.folder)? < store.options.reserve_bytes;
@@ -158,11 +166,23 @@ fn open_or_rebuild(
     ballast: &Ballast,
     opened: &mut Opened,
 ) -> Result<(Engine, Index, Marker), StoreError> {
-    let open = |marker: Marker| {
+    let mut checkpoint = Checkpoint::take(home)?;
+    let mut index_kept = None;
+    let mut open = |marker: Marker| {
         let engine = Engine::open(&home.path("engine"), marker.segment_bytes, options.cache_bytes)?;
         let epoch = check_epoch(&engine, home, marker)?;
-        let index = Index { epoch, ..read_index(&engine)? };
-        if suspicion_path(home).exists() {
+        let is_suspect = suspicion_path(home).exists();
+        let number = engine.get(layout::CHECKPOINT_KEY)?;
+        let is_of_engine = |(found, _): &(u64, Checkpoint)| number.as_deref() == Some(&found.to_be_bytes()[..]);
+        let index = match checkpoint.take().filter(is_of_engine) {
+            Some((_, checkpoint)) if !is_suspect => {
+                let Checkpoint { rows, live_bytes, last_arrivals, journaled, places, index } = checkpoint;
+                index_kept = Some(index);
+                Index { epoch, places, own: Vec::new(), rows, live_bytes, last_arrivals, journaled: Some(journaled) }
+            }
+            _ => Index { epoch, ..read_index(&engine)? },
+        };
+        if is_suspect {
             read_everything(&engine)?;
         }
         Ok((engine, index, marker))
@@ -170,6 +190,7 @@ fn open_or_rebuild(
     let first = open(marker);
     let Err(error) = first else {
         remove_if_present(&suspicion_path(home))?;
+        opened.index = index_kept;
         return first;
     };
     // The engine reports a full disk in many ways. It must not be taken for damage.
@@ -330,7 +351,11 @@ fn assemble(
     opened.journal = state;
     missing.sort_by_key(|(slot, entry)| (entry.arrival, *slot));
     shared.last_arrivals = claimed.map(AtomicU64::new);
-    let unjournaled = index.own.into_iter().filter(|slot| !journal.contains(slot)).collect();
+    let own = match index.journaled {
+        Some(journaled) if journaled != journal.len() as u64 => shared.with_engine(read_index)?.own,
+        _ => index.own,
+    };
+    let unjournaled = own.into_iter().filter(|slot| !journal.contains(slot)).collect();
     let store = SledStore {
         shared: Arc::new(shared),
         keys,
@@ -343,6 +368,7 @@ fn assemble(
         live_bytes: index.live_bytes,
         erasures: Vec::new(),
         unsynced: false,
+        index: None,
         stopped: None,
         home,
     };
