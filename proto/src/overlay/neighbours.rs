@@ -3,7 +3,7 @@
 //! In: candidates, links that come and go, failed dials, misbehaviour, what neighbours tell, time. Out: [`Action`]s.
 //! Always: whom this node dials is drawn by a secret seed among members, never chosen by others; inbound links take no
 //! outbound link's place; one attempt at a time for a peer.
-//! Spec: `spec/11-dissemination.md`, section 2. Tested: `neighbours/tests.rs`.
+//! Spec: `spec/11-dissemination.md`, section 3. Tested: `neighbours/tests.rs`.
 
 mod history;
 mod room;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::random::Random;
-use crate::id::OrgId;
 use crate::node::Peer;
 use crate::time::UnixMillis;
 use history::Histories;
@@ -140,7 +139,6 @@ pub enum DialFailure {
 #[derive(Clone, Debug)]
 struct Link {
     outbound: bool,
-    org: Option<OrgId>,
     since: UnixMillis,
     /// Later links have higher ones, whatever the clock says.
     number: u64,
@@ -197,11 +195,8 @@ impl Neighbours {
         self.may_be_crowded = true;
         let others = self.others();
         self.is_mesh = others <= if self.is_mesh { FULL_MESH_MAX } else { FULL_MESH_AGAIN - 1 };
-        for (peer, link) in &mut self.links {
-            link.org = self.candidates.get(peer).map(|node| node.org);
-        }
         let (candidates, introduced) = (&self.candidates, &self.introduced);
-        self.histories.retain(|peer| candidates.get(peer).is_some() || introduced.contains(peer));
+        self.histories.retain(|peer| candidates.contains(peer) || introduced.contains(peer));
     }
 
     /// A node to dial whatever the cards say. False when there are [`INTRODUCED_MAX`] already.
@@ -217,9 +212,8 @@ impl Neighbours {
     pub fn connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool) {
         self.dialling.remove(&peer);
         self.histories.at(peer).alive_at = Some(now);
-        let org = self.candidates.get(&peer).map(|node| node.org);
         self.next_number += 1;
-        let link = Link { outbound, org, since: now, number: self.next_number, shuffled_at: None };
+        let link = Link { outbound, since: now, number: self.next_number, shuffled_at: None };
         self.links.insert(peer, link);
         self.may_be_crowded = true;
     }
@@ -274,7 +268,7 @@ impl Neighbours {
         }
         link.shuffled_at = Some(now);
         for peer in peers.iter().take(SHUFFLE_PEERS_MAX) {
-            if *peer != self.own && self.candidates.get(peer).is_some() {
+            if *peer != self.own && self.candidates.contains(peer) {
                 self.histories.at(*peer).alive_at = Some(now);
             }
         }
@@ -321,7 +315,7 @@ impl Neighbours {
 
     /// True when a member's card lists this node.
     pub fn is_candidate(&self, peer: &Peer) -> bool {
-        self.candidates.get(peer).is_some()
+        self.candidates.contains(peer)
     }
 
     /// Number of nodes in the network as far as this one knows, itself included.
@@ -335,7 +329,7 @@ impl Neighbours {
     }
 
     fn others(&self) -> usize {
-        self.candidates.len() - usize::from(self.candidates.get(&self.own).is_some())
+        self.candidates.len() - usize::from(self.candidates.contains(&self.own))
     }
 
     fn outbound(&self) -> usize {
@@ -398,10 +392,11 @@ impl Neighbours {
     /// A node to dial: the better of two that are drawn, a node that was lately heard of being better than one that was not.
     /// Hints choose between two at most, so that liars among the neighbours gain little.
     fn find(&mut self, now: UnixMillis, other_orgs: bool) -> Option<Peer> {
+        let links_by_org = self.links_by_org();
         let mut first: Option<Peer> = None;
         for _ in 0..DRAWS_MAX {
             let drawn = *self.candidates.draw(&mut self.random)?;
-            if !self.may_dial(now, &drawn.peer) || (other_orgs && self.is_org_full(&drawn.org)) {
+            if !self.may_dial(now, &drawn.peer) || (other_orgs && !self.has_room(&links_by_org, &drawn.peer)) {
                 continue;
             }
             let is_alive = self.histories.get(&drawn.peer).is_some_and(|history| history.is_alive(now));
@@ -422,16 +417,6 @@ impl Neighbours {
             && self.histories.get(peer).is_none_or(|history| history.may_dial(now))
     }
 
-    fn is_org_full(&self, org: &OrgId) -> bool {
-        self.links.values().filter(|link| link.org == Some(*org)).count() >= self.links_per_org()
-    }
-
-    /// [`LINKS_PER_ORG_MAX`], or more where there are too few organisations for all links.
-    fn links_per_org(&self) -> usize {
-        let all = OUTBOUND_LINKS_WANTED + INBOUND_LINKS_MAX;
-        all.div_ceil(self.candidates.orgs().max(1)).max(LINKS_PER_ORG_MAX)
-    }
-
     fn shuffle(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
         let is_far_off = self.shuffle_at > now.saturating_add(2 * SHUFFLE_INTERVAL_MS);
         if self.shuffle_at > now && !is_far_off {
@@ -447,12 +432,8 @@ impl Neighbours {
 
     /// Some of the linked nodes, for `reader`, which knows itself. Only candidates: others could not dial the rest.
     fn some_links(&mut self, reader: &Peer) -> Vec<Peer> {
-        let mut peers: Vec<Peer> = self
-            .links
-            .iter()
-            .filter(|(peer, link)| *peer != reader && link.org.is_some())
-            .map(|(peer, _)| *peer)
-            .collect();
+        let is_named = |peer: &&Peer| *peer != reader && self.candidates.contains(peer);
+        let mut peers: Vec<Peer> = self.links.keys().filter(is_named).copied().collect();
         while peers.len() > SHUFFLE_PEERS_MAX {
             peers.swap_remove(self.random.below(peers.len()));
         }
