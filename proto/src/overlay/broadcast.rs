@@ -315,14 +315,6 @@ impl Broadcast {
         signals
     }
 
-    /// Announced versions that were asked for and did not come, by peer, since the last call. For people only: an honest
-    /// peer's version may have been replaced, or lost in a crash, meanwhile.
-    pub fn unanswered(&mut self) -> Vec<(Peer, u32)> {
-        let unanswered = self.missing.take_unanswered();
-        let count = |(peer, link): (&Peer, &Link)| Some((*peer, *unanswered.get(&link.number)?));
-        self.links.iter().filter_map(count).collect()
-    }
-
     /// Links in the tree.
     pub fn eager(&self) -> impl Iterator<Item = &Peer> {
         self.links.iter().filter(|(_, link)| link.is_eager).map(|(peer, _)| peer)

@@ -46,7 +46,6 @@ pub(super) struct Missing {
     waiting: BTreeMap<Vid, Waiting>,
     /// Number of entries by first announcer.
     by_link: BTreeMap<u32, usize>,
-    unanswered: BTreeMap<u32, u32>,
     /// When a missing version last came.
     progress_at: UnixMillis,
 }
@@ -97,7 +96,6 @@ impl Missing {
             self.waiting.remove(&id);
         }
         self.by_link.remove(&link);
-        self.unanswered.remove(&link);
     }
 
     /// What to ask for now, by link.
@@ -111,9 +109,6 @@ impl Missing {
             let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { waiting.wait_ms };
             if is_open(waiting) || elapsed(waiting.since, now) < wait_ms {
                 continue;
-            }
-            if let Some((_, asked)) = waiting.asked.take() {
-                *self.unanswered.entry(asked).or_default() += 1;
             }
             if waiting.announcers == 0 || waiting.tries >= TRIES_MAX {
                 hopeless.push(*id);
@@ -138,10 +133,6 @@ impl Missing {
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    pub(super) fn take_unanswered(&mut self) -> BTreeMap<u32, u32> {
-        std::mem::take(&mut self.unanswered)
     }
 
     fn take(&mut self, id: &Vid) -> Option<Waiting> {
