@@ -21,8 +21,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::neighbours::{FULL_MESH_MAX, OUTBOUND_LINKS_WANTED};
 use super::random::Random;
 use crate::id::Vid;
+use crate::kind::Audience;
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
+use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
 use beat::Shape;
 pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
@@ -80,6 +82,22 @@ pub struct Spread {
     pub announce: Vec<Peer>,
 }
 
+/// A version that a peer announced, and where it says that it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Announced {
+    /// The version.
+    pub vid: Vid,
+    /// Its place: it is asked for by that.
+    pub slot: Slot,
+}
+
+impl Announced {
+    /// Not after any other of this version.
+    fn first_of(vid: Vid) -> Announced {
+        Announced { vid, slot: Slot { audience: Audience::Public, key: SetKey::default() } }
+    }
+}
+
 /// A frame that keeps the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -88,7 +106,7 @@ pub enum Signal {
         /// Receiver.
         to: Peer,
         /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
-        ids: Vec<Vid>,
+        missing: Vec<Announced>,
     },
     /// The link is lazy from now on, on both sides.
     Prune {
@@ -246,11 +264,11 @@ impl Broadcast {
     }
 
     /// A version was announced that is *not* here. What is here may be noted with [`Broadcast::held_by`].
-    pub fn announced(&mut self, now: UnixMillis, from: &Peer, id: Vid) {
+    pub fn announced(&mut self, now: UnixMillis, from: &Peer, announced: Announced) {
         if let Some(link) = self.links.get(from) {
             // Of those who wait for one version, the first that asks for it also hands it on to the others.
             let wait_ms = GRAFT_AFTER_MS / 2 + self.random.next() % GRAFT_AFTER_MS;
-            self.missing.announced(now, link.number, id, wait_ms);
+            self.missing.announced(now, link.number, announced, wait_ms);
         }
     }
 
@@ -304,14 +322,15 @@ impl Broadcast {
         }
         if !self.missing.is_empty() {
             let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
-            for (number, ids) in self.missing.due(now) {
+            for (number, due) in self.missing.due(now) {
                 let Some(peer) = peers.get(&number).copied() else { continue };
                 self.set_eager(&peer, true);
                 self.repairs.retain(|repaired| *repaired != peer);
-                signals.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Signal::Graft { to: peer, ids: ids.to_vec() }));
+                let grafts = due.chunks(GRAFT_IDS_MAX).map(|due| Signal::Graft { to: peer, missing: due.to_vec() });
+                signals.extend(grafts);
             }
         }
-        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, ids: Vec::new() }));
+        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, missing: Vec::new() }));
         signals
     }
 
@@ -339,7 +358,7 @@ impl Broadcast {
             // Whoever is farther than this node may be its child, and says so itself if it is not.
             let is_other = !is_parent && place.near & (1 << link.number) != 0;
             if is_parent && !link.is_eager {
-                signals.push(Signal::Graft { to: *peer, ids: Vec::new() });
+                signals.push(Signal::Graft { to: *peer, missing: Vec::new() });
                 link.is_eager = true;
             } else if is_other && link.is_eager {
                 signals.push(Signal::Prune { to: *peer });

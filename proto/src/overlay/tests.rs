@@ -8,7 +8,9 @@ use ed25519_dalek::SigningKey;
 use super::*;
 use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
+use crate::kind::Audience;
 use crate::node::Peer;
+use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
 
 /// A node key for every number. Kept, for making them takes longer than most tests.
@@ -29,6 +31,11 @@ pub(super) fn org(number: u32) -> OrgId {
     let mut bytes = [0; 32];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     OrgId(bytes)
+}
+
+/// A version as it is announced: its key is like its name.
+pub(super) fn announced(vid: Vid) -> Announced {
+    Announced { vid, slot: Slot { audience: Audience::Public, key: SetKey(vid.0) } }
 }
 
 /// Milliseconds that a frame takes, and between two ticks.
@@ -140,9 +147,9 @@ impl Network {
 
     fn signal(&mut self, from: usize, signal: Signal) {
         match signal {
-            Signal::Graft { to, ids } => {
+            Signal::Graft { to, missing } => {
                 let to = self.number(&to);
-                let messages = ids.iter().map(message).collect();
+                let messages = missing.iter().map(|announced| message(&announced.vid)).collect();
                 self.frames.push((from, to, Frame::Graft(messages)));
             }
             Signal::Prune { to } => {
@@ -195,7 +202,7 @@ impl Network {
                 }
             }
             Frame::Announce(message) if node.held.contains(&message) => node.broadcast.held_by(&sender, &vid(message)),
-            Frame::Announce(message) => node.broadcast.announced(self.now, &sender, vid(message)),
+            Frame::Announce(message) => node.broadcast.announced(self.now, &sender, announced(vid(message))),
             Frame::Graft(messages) => {
                 node.broadcast.grafted(&sender);
                 let held = messages.into_iter().filter(|message| node.held.contains(message));

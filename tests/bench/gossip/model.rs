@@ -370,7 +370,9 @@ impl Model {
 
     fn signal(&mut self, node: u32, signal: Signal) {
         let (to, frame) = match signal {
-            Signal::Graft { to, ids } => (to, Frame::Graft(ids.iter().map(|id| self.messages_by_vid[id]).collect())),
+            Signal::Graft { to, missing } => {
+                (to, Frame::Graft(missing.iter().map(|announced| self.messages_by_vid[&announced.vid]).collect()))
+            }
             Signal::Prune { to } => (to, Frame::Prune),
             Signal::Beat { to, beat } => {
                 to.iter().for_each(|peer| self.send_to(node, peer, Frame::Beat(beat)));

@@ -1,18 +1,22 @@
 //! Versions that were announced and have not come yet.
 //!
-//! Always: at most [`MISSING_IDS_MAX`] in all and [`MISSING_IDS_PER_LINK_MAX`] that one link was the first to announce;
-//! what does not fit is left to the comparison of sets.
+//! Always: at most [`MISSING_IDS_MAX`] in all and [`MISSING_IDS_PER_LINK_MAX`] that one link was the first to announce, but
+//! room for [`MISSING_IDS_OWED`] of each link, so that none takes the room of others; what does not fit is left to the
+//! comparison of sets. A version under another key is another entry: who lies about the key keeps nobody from asking.
 
 use std::collections::BTreeMap;
 
-use super::GRAFT_AFTER_MS;
+use super::{Announced, GRAFT_AFTER_MS};
 use crate::id::Vid;
+use crate::limits::LINKS_MAX;
 use crate::time::UnixMillis;
 
 /// Announced versions that are waited for: about 1 MB.
 pub(super) const MISSING_IDS_MAX: usize = 8_192;
-/// Of these, first announced by one link: eight liars are needed to fill the table.
+/// Of these, first announced by one link.
 pub(super) const MISSING_IDS_PER_LINK_MAX: usize = MISSING_IDS_MAX / 8;
+/// For so many that a link was the first to announce there is room even when others have filled the table.
+pub(super) const MISSING_IDS_OWED: usize = MISSING_IDS_MAX / LINKS_MAX;
 /// A graft without an answer for so long goes to another announcer, milliseconds.
 const ANSWER_WAIT_MS: u64 = 1_000;
 /// Announcers that are asked for one version.
@@ -40,10 +44,19 @@ struct Waiting {
     tries: u32,
 }
 
+impl Waiting {
+    /// Whom to ask next: the first announcer, then any other.
+    fn next_announcer(&self) -> Option<u32> {
+        let is_first_left = self.announcers & (1 << self.first) != 0;
+        let any = (self.announcers != 0).then(|| self.announcers.trailing_zeros());
+        if is_first_left { Some(self.first) } else { any }
+    }
+}
+
 /// The table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Missing {
-    waiting: BTreeMap<Vid, Waiting>,
+    waiting: BTreeMap<Announced, Waiting>,
     /// Number of entries by first announcer.
     by_link: BTreeMap<u32, usize>,
     /// When a missing version last came.
@@ -52,8 +65,8 @@ pub(super) struct Missing {
 
 impl Missing {
     /// `wait_ms` is how long to wait for it before asking.
-    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, id: Vid, wait_ms: u64) {
-        if let Some(waiting) = self.waiting.get_mut(&id) {
+    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, announced: Announced, wait_ms: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&announced) {
             if waiting.all & (1 << link) == 0 {
                 waiting.announcers |= 1 << link;
                 waiting.all |= 1 << link;
@@ -61,82 +74,92 @@ impl Missing {
             return;
         }
         let of_link = self.by_link.entry(link).or_default();
-        if *of_link >= MISSING_IDS_PER_LINK_MAX || self.waiting.len() >= MISSING_IDS_MAX {
+        let is_full = self.waiting.len() >= MISSING_IDS_MAX && *of_link >= MISSING_IDS_OWED;
+        if is_full || *of_link >= MISSING_IDS_PER_LINK_MAX {
             return;
         }
         *of_link += 1;
         let bit = 1 << link;
         let waiting = Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, tries: 0 };
-        self.waiting.insert(id, waiting);
+        self.waiting.insert(announced, waiting);
     }
 
     /// It came. Returns who announced it, and whether it had been asked for.
     pub(super) fn remove(&mut self, now: UnixMillis, id: &Vid) -> (u64, bool) {
-        let Some(waiting) = self.take(id) else { return (0, false) };
-        self.progress_at = now;
-        (waiting.all, waiting.tries > 0)
+        let first = Announced::first_of(*id);
+        let of_version = self.waiting.range(first..).take_while(|(announced, _)| announced.vid == *id);
+        let came: Vec<Announced> = of_version.map(|(announced, _)| *announced).collect();
+        let (mut announcers, mut was_asked) = (0, false);
+        for announced in &came {
+            let Some(waiting) = self.take(announced) else { continue };
+            self.progress_at = now;
+            announcers |= waiting.all;
+            was_asked |= waiting.tries > 0;
+        }
+        (announcers, was_asked)
     }
 
     pub(super) fn forget_link(&mut self, link: u32) {
         let bit = 1 << link;
         let mut gone = Vec::new();
-        for (id, waiting) in &mut self.waiting {
+        for (announced, waiting) in &mut self.waiting {
             waiting.announcers &= !bit;
             waiting.all &= !bit;
             // Whoever gets this number next has not been asked.
             waiting.asked = waiting.asked.filter(|(_, asked)| *asked != link);
             if waiting.all == 0 {
-                gone.push(*id);
+                gone.push(*announced);
             } else if waiting.first == link {
                 waiting.first = waiting.all.trailing_zeros();
                 *self.by_link.entry(waiting.first).or_default() += 1;
             }
         }
-        for id in gone {
-            self.waiting.remove(&id);
+        for announced in gone {
+            self.waiting.remove(&announced);
         }
         self.by_link.remove(&link);
     }
 
-    /// What to ask for now, by link.
-    pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<Vid>> {
+    /// What to ask for now, by link. Links take turns, so that what one of them announced does not wait for all that another
+    /// one did.
+    pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<Announced>> {
         let is_burst = self.waiting.len() >= BURST_IDS_MIN && elapsed(self.progress_at, now) < GRAFT_AFTER_MS;
         let is_open = |waiting: &Waiting| waiting.asked.is_some_and(|(at, _)| elapsed(at, now) < ANSWER_WAIT_MS);
-        let mut open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
-        let mut due: BTreeMap<u32, Vec<Vid>> = BTreeMap::new();
+        let open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
+        let mut by_link: BTreeMap<u32, Vec<Announced>> = BTreeMap::new();
         let mut hopeless = Vec::new();
-        for (id, waiting) in &mut self.waiting {
+        for (announced, waiting) in &mut self.waiting {
             let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { waiting.wait_ms };
             if is_open(waiting) || elapsed(waiting.since, now) < wait_ms {
                 continue;
             }
-            if waiting.announcers == 0 || waiting.tries >= TRIES_MAX {
-                hopeless.push(*id);
-                continue;
+            waiting.asked = None;
+            match waiting.next_announcer().filter(|_| waiting.tries < TRIES_MAX) {
+                Some(link) => by_link.entry(link).or_default().push(*announced),
+                None => hopeless.push(*announced),
             }
-            if open >= ASKED_IDS_MAX {
-                continue;
+        }
+        for announced in hopeless {
+            self.take(&announced);
+        }
+        take_turns(&mut by_link, ASKED_IDS_MAX.saturating_sub(open));
+        for (link, due) in &by_link {
+            for announced in due {
+                let Some(waiting) = self.waiting.get_mut(announced) else { continue };
+                waiting.announcers &= !(1 << link);
+                waiting.asked = Some((now, *link));
+                waiting.tries += 1;
             }
-            let is_first_left = waiting.announcers & (1 << waiting.first) != 0;
-            let link = if is_first_left { waiting.first } else { waiting.announcers.trailing_zeros() };
-            waiting.announcers &= !(1 << link);
-            waiting.asked = Some((now, link));
-            waiting.tries += 1;
-            open += 1;
-            due.entry(link).or_default().push(*id);
         }
-        for id in hopeless {
-            self.take(&id);
-        }
-        due
+        by_link
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    fn take(&mut self, id: &Vid) -> Option<Waiting> {
-        let waiting = self.waiting.remove(id)?;
+    fn take(&mut self, announced: &Announced) -> Option<Waiting> {
+        let waiting = self.waiting.remove(announced)?;
         if let Some(of_link) = self.by_link.get_mut(&waiting.first) {
             *of_link = of_link.saturating_sub(1);
         }
@@ -147,6 +170,21 @@ impl Missing {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
+}
+
+/// Keeps `room` entries in all: the first of each link, then the second of each, and so on.
+fn take_turns(by_link: &mut BTreeMap<u32, Vec<Announced>>, mut room: usize) {
+    let mut kept: BTreeMap<u32, usize> = BTreeMap::new();
+    for turn in 0..by_link.values().map(Vec::len).max().unwrap_or(0) {
+        for (link, _) in by_link.iter().filter(|(_, due)| due.len() > turn).take(room) {
+            *kept.entry(*link).or_default() += 1;
+            room -= 1;
+        }
+    }
+    by_link.retain(|link, due| {
+        due.truncate(kept.get(link).copied().unwrap_or(0));
+        !due.is_empty()
+    });
 }
 
 /// Milliseconds since `at`. A clock that leapt back must not make anything wait for as long as it leapt.

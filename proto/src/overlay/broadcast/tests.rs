@@ -1,7 +1,7 @@
 //! What the broadcast always does, each limit with its neighbour.
 
-use super::super::tests::peer;
-use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_PER_LINK_MAX};
+use super::super::tests::{announced, peer};
+use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_OWED, MISSING_IDS_PER_LINK_MAX};
 use super::*;
 
 const NOW: UnixMillis = 1_800_000_000_000;
@@ -31,7 +31,7 @@ fn pushed(from: u32) -> Source {
 
 fn grafts(signals: &[Signal]) -> Vec<(Peer, Vec<Vid>)> {
     let graft = |signal: &Signal| match signal {
-        Signal::Graft { to, ids } => Some((*to, ids.clone())),
+        Signal::Graft { to, missing } => Some((*to, missing.iter().map(|announced| announced.vid).collect())),
         _ => None,
     };
     signals.iter().filter_map(graft).collect()
@@ -111,7 +111,7 @@ fn whoever_brings_something_first_is_in_the_tree() {
 fn what_was_announced_and_does_not_come_is_asked_for_once_the_wait_is_over() {
     let mut broadcast = node(40, 3);
     broadcast.pruned(&peer(2));
-    broadcast.announced(NOW, &peer(2), id(1));
+    broadcast.announced(NOW, &peer(2), announced(id(1)));
     assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1)), []);
     assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2)), [(peer(2), vec![id(1)])]);
     assert!(eager(&broadcast).contains(&peer(2)));
@@ -121,7 +121,7 @@ fn what_was_announced_and_does_not_come_is_asked_for_once_the_wait_is_over() {
 #[test]
 fn what_comes_in_time_is_not_asked_for() {
     let mut broadcast = node(40, 3);
-    broadcast.announced(NOW, &peer(2), id(1));
+    broadcast.announced(NOW, &peer(2), announced(id(1)));
     broadcast.accepted(NOW + 100, pushed(1), id(1), |_| true);
     assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), []);
     assert!(broadcast.is_known_to(&peer(2), &id(1)), "who announces it needs no announcement");
@@ -130,8 +130,8 @@ fn what_comes_in_time_is_not_asked_for() {
 #[test]
 fn an_answer_that_does_not_come_is_asked_of_the_next() {
     let mut broadcast = node(40, 3);
-    broadcast.announced(NOW, &peer(2), id(1));
-    broadcast.announced(NOW, &peer(3), id(1));
+    broadcast.announced(NOW, &peer(2), announced(id(1)));
+    broadcast.announced(NOW, &peer(3), announced(id(1)));
     let first = grafts(&broadcast.tick(NOW + 1_000));
     let second = grafts(&broadcast.tick(NOW + 5_000));
     assert_eq!((first[0].0, second[0].0), (peer(2), peer(3)));
@@ -142,7 +142,7 @@ fn an_answer_that_does_not_come_is_asked_of_the_next() {
 #[test]
 fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced() {
     let mut broadcast = node(40, 3);
-    broadcast.announced(NOW, &peer(1), id(1));
+    broadcast.announced(NOW, &peer(1), announced(id(1)));
     broadcast.tick(NOW + 1_000);
     let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(1), |_| true);
     assert_eq!(sorted(spread.push), peers([2, 3]));
@@ -154,20 +154,32 @@ fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced()
 fn one_link_may_announce_1024_missing_versions_and_all_together_8192() {
     let mut broadcast = node(40, 10);
     for number in 0..=MISSING_IDS_PER_LINK_MAX as u32 {
-        broadcast.announced(NOW, &peer(1), id(number));
+        broadcast.announced(NOW, &peer(1), announced(id(number)));
     }
     assert_eq!(broadcast.missing.len(), MISSING_IDS_PER_LINK_MAX);
     for number in 0..=MISSING_IDS_MAX as u32 {
-        broadcast.announced(NOW, &peer(2 + number % 9), id(10_000 + number));
+        broadcast.announced(NOW, &peer(2 + number % 9), announced(id(10_000 + number)));
     }
     assert_eq!(broadcast.missing.len(), MISSING_IDS_MAX);
+}
+
+#[test]
+fn of_128_versions_each_link_may_be_the_first_announcer_however_full_the_table_is() {
+    let mut broadcast = node(40, 10);
+    for number in 0..MISSING_IDS_MAX as u32 {
+        broadcast.announced(NOW, &peer(1 + number % 8), announced(id(number)));
+    }
+    for number in 0..=MISSING_IDS_OWED as u32 {
+        broadcast.announced(NOW, &peer(9), announced(id(10_000 + number)));
+    }
+    assert_eq!(broadcast.missing.len(), MISSING_IDS_MAX + MISSING_IDS_OWED);
 }
 
 #[test]
 fn what_is_asked_for_at_once_is_limited() {
     let mut broadcast = node(40, 10);
     for number in 0..=ASKED_IDS_MAX as u32 {
-        broadcast.announced(NOW, &peer(1 + number % 2), id(number));
+        broadcast.announced(NOW, &peer(1 + number % 2), announced(id(number)));
     }
     let asked = grafts(&broadcast.tick(NOW + 10_000));
     assert!(asked.iter().all(|(_, ids)| ids.len() <= GRAFT_IDS_MAX));
@@ -182,7 +194,7 @@ fn what_is_asked_for_at_once_is_limited() {
 fn in_a_burst_that_still_brings_something_nothing_is_asked_for() {
     let mut broadcast = node(40, 3);
     for number in 0..200 {
-        broadcast.announced(NOW, &peer(2), id(number));
+        broadcast.announced(NOW, &peer(2), announced(id(number)));
     }
     for number in 0..20 {
         let now = NOW + 100 * u64::from(number);
@@ -214,7 +226,7 @@ fn links_are_64_at_most() {
 fn a_new_link_inherits_nothing_from_one_that_is_gone() {
     let mut broadcast = node(40, 3);
     broadcast.accepted(NOW, pushed(3), id(1), |_| true);
-    broadcast.announced(NOW, &peer(3), id(2));
+    broadcast.announced(NOW, &peer(3), announced(id(2)));
     broadcast.link_down(&peer(3));
     broadcast.link_up(peer(4));
     assert!(!broadcast.is_known_to(&peer(4), &id(1)));
@@ -222,7 +234,7 @@ fn a_new_link_inherits_nothing_from_one_that_is_gone() {
         broadcast
             .tick(NOW + 10_000)
             .iter()
-            .all(|signal| !matches!(signal, Signal::Graft { ids, .. } if !ids.is_empty()))
+            .all(|signal| !matches!(signal, Signal::Graft { missing, .. } if !missing.is_empty()))
     );
 }
 
