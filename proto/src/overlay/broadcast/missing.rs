@@ -19,8 +19,6 @@ pub(super) const MISSING_IDS_PER_LINK_MAX: usize = MISSING_IDS_MAX / 8;
 pub(super) const MISSING_IDS_OWED: usize = MISSING_IDS_MAX / LINKS_MAX;
 /// A graft without an answer for so long goes to another announcer, milliseconds.
 const ANSWER_WAIT_MS: u64 = 1_000;
-/// Announcers that are asked for one version.
-const TRIES_MAX: u32 = 4;
 /// Versions that are asked for and have not come; more are asked for as they come. Bounds what a burst that is merely slow
 /// costs twice.
 pub(super) const ASKED_IDS_MAX: usize = 1_024;
@@ -41,7 +39,7 @@ struct Waiting {
     wait_ms: u64,
     /// When and whom it was asked for last.
     asked: Option<(UnixMillis, u32)>,
-    tries: u32,
+    was_asked: bool,
 }
 
 impl Waiting {
@@ -80,7 +78,8 @@ impl Missing {
         }
         *of_link += 1;
         let bit = 1 << link;
-        let waiting = Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, tries: 0 };
+        let waiting =
+            Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, was_asked: false };
         self.waiting.insert(announced, waiting);
     }
 
@@ -94,7 +93,7 @@ impl Missing {
             let Some(waiting) = self.take(announced) else { continue };
             self.progress_at = now;
             announcers |= waiting.all;
-            was_asked |= waiting.tries > 0;
+            was_asked |= waiting.was_asked;
         }
         (announcers, was_asked)
     }
@@ -134,7 +133,7 @@ impl Missing {
                 continue;
             }
             waiting.asked = None;
-            match waiting.next_announcer().filter(|_| waiting.tries < TRIES_MAX) {
+            match waiting.next_announcer() {
                 Some(link) => by_link.entry(link).or_default().push(*announced),
                 None => hopeless.push(*announced),
             }
@@ -148,7 +147,7 @@ impl Missing {
                 let Some(waiting) = self.waiting.get_mut(announced) else { continue };
                 waiting.announcers &= !(1 << link);
                 waiting.asked = Some((now, *link));
-                waiting.tries += 1;
+                waiting.was_asked = true;
             }
         }
         by_link

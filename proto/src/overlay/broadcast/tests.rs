@@ -140,6 +140,17 @@ fn an_answer_that_does_not_come_is_asked_of_the_next() {
 }
 
 #[test]
+fn after_four_silent_announcers_the_fifth_is_asked_or_sets_are_compared() {
+    let mut broadcast = node(40, 6);
+    for number in 1..=5 {
+        broadcast.announced(NOW, &peer(number), announced(id(1)));
+    }
+    let asked = (1..=10).flat_map(|second| grafts(&broadcast.tick(NOW + second * 1_000))).map(|(to, _)| to);
+    assert_eq!(sorted(asked.collect()), peers(1..=5), "each once");
+    assert_eq!(broadcast.missing.len(), 0);
+}
+
+#[test]
 fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced() {
     let mut broadcast = node(40, 3);
     broadcast.announced(NOW, &peer(1), announced(id(1)));
