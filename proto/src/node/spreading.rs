@@ -127,7 +127,8 @@ impl Node {
                 }
             }
         }
-        for signal in self.broadcast.tick(now) {
+        let links = &self.links;
+        for signal in self.broadcast.tick(now, |peer| links.get(peer).map_or(0, Link::wants_free)) {
             match signal {
                 Signal::Graft { to, missing } => self.graft(now, to, &missing, outputs),
                 Signal::Prune { to } => outputs.push(prune(to)),
@@ -137,21 +138,15 @@ impl Node {
     }
 
     fn graft(&mut self, now: UnixMillis, peer: Peer, missing: &[Announced], outputs: &mut Vec<Output>) {
-        let mut pairs: BTreeMap<Audience, BTreeMap<SetKey, Vid>> = BTreeMap::new();
-        for Announced { vid, slot } in missing {
-            pairs.entry(slot.audience).or_default().insert(slot.key, *vid);
-        }
-        if pairs.is_empty() {
-            pairs.insert(Audience::Public, BTreeMap::new());
-        }
         let Some(link) = self.links.get_mut(&peer) else { return };
-        for (audience, pairs) in pairs {
-            let keys = write_keys(pairs.keys());
-            let want = link.open_want(now, audience, pairs);
-            let audience = audience.number().into();
-            let frame = write_frame(Content::Want(v1::Want { audience, want, keys, graft: true }));
-            outputs.push(Output::Send { to: vec![peer], frame });
-        }
+        let audience = missing.first().map_or(Audience::Public, |announced| announced.slot.audience);
+        let pairs: BTreeMap<SetKey, Vid> =
+            missing.iter().map(|announced| (announced.slot.key, announced.vid)).collect();
+        let keys = write_keys(pairs.keys());
+        let want = link.open_want(now, audience, pairs);
+        let frame =
+            write_frame(Content::Want(v1::Want { audience: audience.number().into(), want, keys, graft: true }));
+        outputs.push(Output::Send { to: vec![peer], frame });
     }
 
     /// Members changed: tells the overlay whom this node may be linked to.

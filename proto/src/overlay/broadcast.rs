@@ -16,7 +16,7 @@ mod missing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::neighbours::{FULL_MESH_MAX, OUTBOUND_LINKS_WANTED};
 use super::random::Random;
@@ -35,7 +35,7 @@ pub const RECENT_IDS_MAX: usize = 4_096;
 /// An announced version that has not come by itself is asked for after so long, milliseconds: more than it takes through the
 /// tree, less than a person notices.
 pub const GRAFT_AFTER_MS: u64 = 500;
-/// Versions in one `Graft`.
+/// Versions in one graft.
 pub const GRAFT_IDS_MAX: usize = 256;
 
 const _: () = assert!(LINKS_MAX <= 64, "holders are bits of a word");
@@ -105,7 +105,7 @@ pub enum Signal {
     Graft {
         /// Receiver.
         to: Peer,
-        /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
+        /// What is missing, of one audience, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
         missing: Vec<Announced>,
     },
     /// The link is lazy from now on, on both sides.
@@ -147,7 +147,7 @@ pub struct Broadcast {
     recent_order: VecDeque<Vid>,
     missing: Missing,
     /// Links that were made eager here and whose peers do not know it yet.
-    repairs: Vec<Peer>,
+    repairs: BTreeSet<Peer>,
     own: Peer,
     shape: Shape,
     random: Random,
@@ -164,7 +164,7 @@ impl Broadcast {
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             missing: Missing::default(),
-            repairs: Vec::new(),
+            repairs: BTreeSet::new(),
             random: Random::new(seed),
         }
     }
@@ -187,7 +187,7 @@ impl Broadcast {
         let is_eager = !self.has_beats() || self.eager().next().is_none();
         self.links.insert(peer, Link { number, is_eager });
         if is_eager && self.has_beats() {
-            self.repairs.push(peer);
+            self.repairs.insert(peer);
         }
         true
     }
@@ -196,7 +196,7 @@ impl Broadcast {
     /// [`Broadcast::tick`] tells its peer.
     pub fn link_down(&mut self, peer: &Peer) {
         let Some(link) = self.links.remove(peer) else { return };
-        self.repairs.retain(|repaired| repaired != peer);
+        self.repairs.remove(peer);
         let bit = 1 << link.number;
         for recent in self.recent.values_mut() {
             recent.holders &= !bit;
@@ -310,8 +310,9 @@ impl Broadcast {
         Some((to, beat))
     }
 
-    /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`].
-    pub fn tick(&mut self, now: UnixMillis) -> Vec<Signal> {
+    /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`]. `wants_free` tells how many more requests may be open
+    /// on a link: each graft is one, and what there is no room for waits.
+    pub fn tick(&mut self, now: UnixMillis, wants_free: impl Fn(&Peer) -> usize) -> Vec<Signal> {
         let mut signals = Vec::new();
         if self.has_beats() && !self.links.is_empty() {
             let is_poor = self.links.len() < 2 * OUTBOUND_LINKS_WANTED;
@@ -320,18 +321,32 @@ impl Broadcast {
             }
             self.settle(now, &mut signals);
         }
-        if !self.missing.is_empty() {
-            let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
-            for (number, due) in self.missing.due(now) {
-                let Some(peer) = peers.get(&number).copied() else { continue };
-                self.set_eager(&peer, true);
-                self.repairs.retain(|repaired| *repaired != peer);
+        if !self.missing.is_empty() || !self.repairs.is_empty() {
+            self.graft(now, wants_free, &mut signals);
+        }
+        signals
+    }
+
+    /// Asks for what is missing, and tells the peers of other links that were made eager.
+    fn graft(&mut self, now: UnixMillis, wants_free: impl Fn(&Peer) -> usize, signals: &mut Vec<Signal>) {
+        let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
+        let mut free: BTreeMap<u32, usize> = peers.iter().map(|(number, peer)| (*number, wants_free(peer))).collect();
+        for (number, due) in self.missing.due(now, &mut free) {
+            let Some(peer) = peers.get(&number).copied() else { continue };
+            self.set_eager(&peer, true);
+            self.repairs.remove(&peer);
+            for audience in Audience::ALL {
+                let of_audience = |announced: &&Announced| announced.slot.audience == audience;
+                let due: Vec<Announced> = due.iter().filter(of_audience).copied().collect();
                 let grafts = due.chunks(GRAFT_IDS_MAX).map(|due| Signal::Graft { to: peer, missing: due.to_vec() });
                 signals.extend(grafts);
             }
         }
-        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, missing: Vec::new() }));
-        signals
+        for (number, peer) in &peers {
+            if free.get(number).is_some_and(|free| *free > 0) && self.repairs.remove(peer) {
+                signals.push(Signal::Graft { to: *peer, missing: Vec::new() });
+            }
+        }
     }
 
     /// Links in the tree.
@@ -358,10 +373,11 @@ impl Broadcast {
             // Whoever is farther than this node may be its child, and says so itself if it is not.
             let is_other = !is_parent && place.near & (1 << link.number) != 0;
             if is_parent && !link.is_eager {
-                signals.push(Signal::Graft { to: *peer, missing: Vec::new() });
+                self.repairs.insert(*peer);
                 link.is_eager = true;
             } else if is_other && link.is_eager {
                 signals.push(Signal::Prune { to: *peer });
+                self.repairs.remove(peer);
                 link.is_eager = false;
             }
         }
@@ -376,6 +392,9 @@ impl Broadcast {
         if let Some(link) = self.links.get_mut(peer) {
             link.is_eager = is_eager;
         }
+        if !is_eager {
+            self.repairs.remove(peer);
+        }
     }
 
     /// Makes a random lazy link eager.
@@ -389,6 +408,6 @@ impl Broadcast {
     /// Makes a link eager and has its peer told.
     fn make_eager(&mut self, peer: Peer) {
         self.set_eager(&peer, true);
-        self.repairs.push(peer);
+        self.repairs.insert(peer);
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
+use crate::limits::WANTS_OPEN_MAX;
 use crate::node::Peer;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
@@ -36,6 +37,11 @@ pub(super) fn org(number: u32) -> OrgId {
 /// A version as it is announced: its key is like its name.
 pub(super) fn announced(vid: Vid) -> Announced {
     Announced { vid, slot: Slot { audience: Audience::Public, key: SetKey(vid.0) } }
+}
+
+/// Room for requests on a link on which nothing is asked for.
+pub(super) fn wants_free(_: &Peer) -> usize {
+    WANTS_OPEN_MAX
 }
 
 /// Milliseconds that a frame takes, and between two ticks.
@@ -106,7 +112,7 @@ impl Network {
                     if step % 20 == 0 {
                         self.act(number);
                     }
-                    let signals = self.nodes[number].broadcast.tick(self.now);
+                    let signals = self.nodes[number].broadcast.tick(self.now, wants_free);
                     signals.into_iter().for_each(|signal| self.signal(number, signal));
                 }
             }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::limits::WANTS_OPEN_MAX;
 use fingerpost_proto::overlay::{
     Action, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Signal, Source, Spread,
 };
@@ -363,7 +364,7 @@ impl Model {
     /// Sends what keeps the tree.
     fn keep_tree(&mut self, node: u32) {
         let now = self.now_ms();
-        for signal in self.nodes[node as usize].broadcast.tick(now) {
+        for signal in self.nodes[node as usize].broadcast.tick(now, |_| WANTS_OPEN_MAX) {
             self.signal(node, signal);
         }
     }

@@ -4,7 +4,7 @@
 
 use super::super::*;
 use super::world::*;
-use crate::limits::OFFER_PAIRS_MAX;
+use crate::limits::{OFFER_PAIRS_MAX, WANT_KEYS_MAX, WANTS_OPEN_MAX};
 use crate::sync::{Pair, read_keys, write_pairs};
 use crate::v1;
 use crate::v1::frame::Content;
@@ -106,4 +106,33 @@ fn one_peers_announcements_displace_nobody_elses() {
         wants.extend(run(&mut world, 250));
     }
     assert_eq!(asked(&wants, pair.0), [honest]);
+}
+
+/// A peer offers so many versions, and half a minute later announces one. Returns how often it was asked for anything before,
+/// after, and once it had answered the first want.
+fn requests(offered: usize) -> (usize, usize, usize) {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    greet(&mut world, peer);
+    let offer = v1::Offer { audience: 0, pairs: write_pairs(&invented(0..offered as u32)), announced: false };
+    let wants = wants_in(&receive(&mut world, peer, Content::Offer(offer)));
+    let pair = pair_of(&world.service(1, "a", "A", 0));
+    announce(&mut world, peer, &[pair]);
+    let more = run(&mut world, 5_000);
+    let answer = v1::Versions { want: wants[0].1.want, last: true, ..Default::default() };
+    receive(&mut world, peer, Content::Versions(answer));
+    let all = more.iter().cloned().chain(run(&mut world, 2_000)).collect::<Vec<_>>();
+    assert_eq!(asked(&all, pair.0), [peer]);
+    (wants.len(), more.len(), all.len())
+}
+
+#[test]
+fn grafts_and_wants_together_are_four_at_most() {
+    assert_eq!(requests(3 * WANT_KEYS_MAX), (3, 1, 1));
+    assert_eq!(requests(4 * WANT_KEYS_MAX), (4, 0, 1), "the graft waits until there is room");
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    greet(&mut world, peer);
+    announce(&mut world, peer, &invented(0..OFFER_PAIRS_MAX as u32));
+    assert_eq!(run(&mut world, 10_000).len(), WANTS_OPEN_MAX);
 }

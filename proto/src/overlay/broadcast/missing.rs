@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Announced, GRAFT_AFTER_MS};
+use super::{Announced, GRAFT_AFTER_MS, GRAFT_IDS_MAX};
 use crate::id::Vid;
+use crate::kind::Audience;
 use crate::limits::LINKS_MAX;
 use crate::time::UnixMillis;
 
@@ -43,11 +44,11 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Whom to ask next: the first announcer, then any other.
-    fn next_announcer(&self) -> Option<u32> {
-        let is_first_left = self.announcers & (1 << self.first) != 0;
-        let any = (self.announcers != 0).then(|| self.announcers.trailing_zeros());
-        if is_first_left { Some(self.first) } else { any }
+    /// Whom to ask next: the first announcer, or else any other.
+    fn next_announcers(&self) -> impl Iterator<Item = u32> {
+        let announcers = self.announcers;
+        let others = (0..u64::BITS).filter(move |link| announcers & (1 << link) != 0);
+        std::iter::once(self.first).filter(move |first| announcers & (1 << first) != 0).chain(others)
     }
 }
 
@@ -120,12 +121,13 @@ impl Missing {
     }
 
     /// What to ask for now, by link. Links take turns, so that what one of them announced does not wait for all that another
-    /// one did.
-    pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<Announced>> {
+    /// one did. `free` is the number of requests that each link has room for; what is asked for is taken from it.
+    pub(super) fn due(&mut self, now: UnixMillis, free: &mut BTreeMap<u32, usize>) -> BTreeMap<u32, Vec<Announced>> {
         let is_burst = self.waiting.len() >= BURST_IDS_MIN && elapsed(self.progress_at, now) < GRAFT_AFTER_MS;
         let is_open = |waiting: &Waiting| waiting.asked.is_some_and(|(at, _)| elapsed(at, now) < ANSWER_WAIT_MS);
         let open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
         let mut by_link: BTreeMap<u32, Vec<Announced>> = BTreeMap::new();
+        let mut asked: BTreeMap<(u32, Audience), usize> = BTreeMap::new();
         let mut hopeless = Vec::new();
         for (announced, waiting) in &mut self.waiting {
             let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { waiting.wait_ms };
@@ -133,10 +135,25 @@ impl Missing {
                 continue;
             }
             waiting.asked = None;
-            match waiting.next_announcer() {
-                Some(link) => by_link.entry(link).or_default().push(*announced),
-                None => hopeless.push(*announced),
+            if waiting.announcers == 0 {
+                hopeless.push(*announced);
+                continue;
             }
+            let audience = announced.slot.audience;
+            let Some(link) = waiting.next_announcers().find(|link| {
+                let is_begun = asked.get(&(*link, audience)).is_some_and(|asked| asked % GRAFT_IDS_MAX != 0);
+                is_begun || free.get(link).is_some_and(|free| *free > 0)
+            }) else {
+                continue;
+            };
+            let asked = asked.entry((link, audience)).or_default();
+            if asked.is_multiple_of(GRAFT_IDS_MAX)
+                && let Some(free) = free.get_mut(&link)
+            {
+                *free = free.saturating_sub(1);
+            }
+            *asked += 1;
+            by_link.entry(link).or_default().push(*announced);
         }
         for announced in hopeless {
             self.take(&announced);

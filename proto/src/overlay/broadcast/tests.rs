@@ -1,6 +1,6 @@
 //! What the broadcast always does, each limit with its neighbour.
 
-use super::super::tests::{announced, peer};
+use super::super::tests::{announced, peer, wants_free};
 use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_OWED, MISSING_IDS_PER_LINK_MAX};
 use super::*;
 
@@ -112,10 +112,10 @@ fn what_was_announced_and_does_not_come_is_asked_for_once_the_wait_is_over() {
     let mut broadcast = node(40, 3);
     broadcast.pruned(&peer(2));
     broadcast.announced(NOW, &peer(2), announced(id(1)));
-    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1)), []);
-    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2)), [(peer(2), vec![id(1)])]);
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1, wants_free)), []);
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2, wants_free)), [(peer(2), vec![id(1)])]);
     assert!(eager(&broadcast).contains(&peer(2)));
-    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2 + 1)), [], "it is asked for once");
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2 + 1, wants_free)), [], "it is asked for once");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn what_comes_in_time_is_not_asked_for() {
     let mut broadcast = node(40, 3);
     broadcast.announced(NOW, &peer(2), announced(id(1)));
     broadcast.accepted(NOW + 100, pushed(1), id(1), |_| true);
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), []);
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_000, wants_free)), []);
     assert!(broadcast.is_known_to(&peer(2), &id(1)), "who announces it needs no announcement");
 }
 
@@ -132,10 +132,10 @@ fn an_answer_that_does_not_come_is_asked_of_the_next() {
     let mut broadcast = node(40, 3);
     broadcast.announced(NOW, &peer(2), announced(id(1)));
     broadcast.announced(NOW, &peer(3), announced(id(1)));
-    let first = grafts(&broadcast.tick(NOW + 1_000));
-    let second = grafts(&broadcast.tick(NOW + 5_000));
+    let first = grafts(&broadcast.tick(NOW + 1_000, wants_free));
+    let second = grafts(&broadcast.tick(NOW + 5_000, wants_free));
     assert_eq!((first[0].0, second[0].0), (peer(2), peer(3)));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), [], "nobody is left");
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_000, wants_free)), [], "nobody is left");
     assert_eq!(broadcast.missing.len(), 0);
 }
 
@@ -145,7 +145,7 @@ fn after_four_silent_announcers_the_fifth_is_asked_or_sets_are_compared() {
     for number in 1..=5 {
         broadcast.announced(NOW, &peer(number), announced(id(1)));
     }
-    let asked = (1..=10).flat_map(|second| grafts(&broadcast.tick(NOW + second * 1_000))).map(|(to, _)| to);
+    let asked = (1..=10).flat_map(|second| grafts(&broadcast.tick(NOW + second * 1_000, wants_free))).map(|(to, _)| to);
     assert_eq!(sorted(asked.collect()), peers(1..=5), "each once");
     assert_eq!(broadcast.missing.len(), 0);
 }
@@ -154,7 +154,7 @@ fn after_four_silent_announcers_the_fifth_is_asked_or_sets_are_compared() {
 fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced() {
     let mut broadcast = node(40, 3);
     broadcast.announced(NOW, &peer(1), announced(id(1)));
-    broadcast.tick(NOW + 1_000);
+    broadcast.tick(NOW + 1_000, wants_free);
     let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(1), |_| true);
     assert_eq!(sorted(spread.push), peers([2, 3]));
     let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(2), |_| true);
@@ -192,12 +192,12 @@ fn what_is_asked_for_at_once_is_limited() {
     for number in 0..=ASKED_IDS_MAX as u32 {
         broadcast.announced(NOW, &peer(1 + number % 2), announced(id(number)));
     }
-    let asked = grafts(&broadcast.tick(NOW + 10_000));
+    let asked = grafts(&broadcast.tick(NOW + 10_000, wants_free));
     assert!(asked.iter().all(|(_, ids)| ids.len() <= GRAFT_IDS_MAX));
     assert_eq!(asked.iter().map(|(_, ids)| ids.len()).sum::<usize>(), ASKED_IDS_MAX);
     broadcast.accepted(NOW + 10_010, Source::Pulled { from: asked[0].0 }, asked[0].1[0], |_| true);
     // One came, so one more may be asked for, as soon as the burst pauses.
-    let more = grafts(&broadcast.tick(NOW + 10_900));
+    let more = grafts(&broadcast.tick(NOW + 10_900, wants_free));
     assert_eq!(more.iter().map(|(_, ids)| ids.len()).sum::<usize>(), 1);
 }
 
@@ -210,9 +210,9 @@ fn in_a_burst_that_still_brings_something_nothing_is_asked_for() {
     for number in 0..20 {
         let now = NOW + 100 * u64::from(number);
         broadcast.accepted(now, pushed(1), id(number), |_| true);
-        assert_eq!(grafts(&broadcast.tick(now)), []);
+        assert_eq!(grafts(&broadcast.tick(now, wants_free)), []);
     }
-    assert!(!grafts(&broadcast.tick(NOW + 5_000)).is_empty(), "it has stopped");
+    assert!(!grafts(&broadcast.tick(NOW + 5_000, wants_free)).is_empty(), "it has stopped");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_new_link_inherits_nothing_from_one_that_is_gone() {
     assert!(!broadcast.is_known_to(&peer(4), &id(1)));
     assert!(
         broadcast
-            .tick(NOW + 10_000)
+            .tick(NOW + 10_000, wants_free)
             .iter()
             .all(|signal| !matches!(signal, Signal::Graft { missing, .. } if !missing.is_empty()))
     );
@@ -256,7 +256,7 @@ fn a_node_that_loses_its_last_eager_link_takes_another_at_once() {
     broadcast.pruned(&peer(3));
     broadcast.link_down(&peer(1));
     assert_eq!(eager(&broadcast).len(), 1);
-    assert_eq!(grafts(&broadcast.tick(NOW)), [(eager(&broadcast)[0], vec![])]);
+    assert_eq!(grafts(&broadcast.tick(NOW, wants_free)), [(eager(&broadcast)[0], vec![])]);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn beat(root: u32, sequence: u64, hops: u32) -> Beat {
 }
 
 fn settled(broadcast: &mut Broadcast, now: UnixMillis) -> Vec<Peer> {
-    broadcast.tick(now + 10_000);
+    broadcast.tick(now + 10_000, wants_free);
     sorted(eager(broadcast))
 }
 
@@ -298,11 +298,11 @@ fn who_loses_its_parent_takes_the_next_nearest_and_nobody_who_may_be_its_child()
     broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
     assert_eq!(settled(&mut broadcast, NOW), peers([1, 4]));
     broadcast.link_down(&peer(1));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_001)), [(peer(3), vec![])]);
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_001, wants_free)), [(peer(3), vec![])]);
     broadcast.link_down(&peer(3));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_002)), [(peer(2), vec![])]);
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_002, wants_free)), [(peer(2), vec![])]);
     broadcast.link_down(&peer(2));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_003)), [], "4 may be behind this node");
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_003, wants_free)), [], "4 may be behind this node");
     assert_eq!(eager(&broadcast), [peer(4)]);
 }
 
@@ -335,7 +335,9 @@ fn who_hears_no_beat_beats_itself_and_stops_when_a_better_one_does() {
     let beats = |broadcast: &mut Broadcast, from: UnixMillis, seconds: u64| -> usize {
         let at = |second| from + second * 1_000;
         let is_beat = |signal: &Signal| matches!(signal, Signal::Beat { .. });
-        (0..seconds).map(|second| broadcast.tick(at(second)).iter().filter(|signal| is_beat(signal)).count()).sum()
+        (0..seconds)
+            .map(|second| broadcast.tick(at(second), wants_free).iter().filter(|signal| is_beat(signal)).count())
+            .sum()
     };
     assert!(beats(&mut broadcast, NOW, 300) >= 4);
     let now = NOW + 300_000;
@@ -349,5 +351,5 @@ fn who_hears_no_beat_beats_itself_and_stops_when_a_better_one_does() {
 #[test]
 fn up_to_thirty_nodes_nobody_beats() {
     let mut broadcast = node(FULL_MESH_MAX, 3);
-    assert!((0..300).all(|second| broadcast.tick(NOW + second * 1_000).is_empty()));
+    assert!((0..300).all(|second| broadcast.tick(NOW + second * 1_000, wants_free).is_empty()));
 }
