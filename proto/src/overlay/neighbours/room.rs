@@ -53,7 +53,8 @@ impl Neighbours {
         counts.min().unwrap_or(0)
     }
 
-    /// Gives up inbound links beyond the limits: each time the newest of the organisation that has most.
+    /// Gives up inbound links beyond the limits: of one organisation's the newest; of all one at random of the organisation that
+    /// has most, so that those who came first do not hold all places for ever. Newcomers beyond their number displace nobody.
     pub(super) fn make_room(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
         let mut young: Vec<(u64, Peer)> = self
             .links
@@ -65,7 +66,7 @@ impl Neighbours {
         // They are looked at again when they are older.
         self.may_be_crowded = !young.is_empty();
         let mut exempt: BTreeSet<Peer> = drops(actions);
-        exempt.extend(young.into_iter().take(NEWCOMERS_MAX).map(|(_, peer)| peer));
+        exempt.extend(young.iter().take(NEWCOMERS_MAX).map(|(_, peer)| *peer));
         let counted = || self.links.iter().filter(|(peer, _)| !exempt.contains(*peer));
         let mut inbound: Vec<(u64, Peer)> =
             counted().filter(|(_, link)| !link.outbound).map(|(peer, link)| (link.number, *peer)).collect();
@@ -85,9 +86,11 @@ impl Neighbours {
         }
         let mut inbound_by_org = self.count(kept.iter().map(|(_, peer)| peer));
         while kept.len() > INBOUND_LINKS_MAX {
-            let fullness = |(number, peer): &(u64, Peer)| (self.fewest(&inbound_by_org, peer), *number);
-            let Some(at) = (0..kept.len()).max_by_key(|at| fullness(&kept[*at])) else { break };
-            let (_, peer) = kept.swap_remove(at);
+            let newcomer = kept.iter().position(|inbound| young.contains(inbound));
+            let fullness: Vec<usize> = kept.iter().map(|(_, peer)| self.fewest(&inbound_by_org, peer)).collect();
+            let most = fullness.iter().max().copied().unwrap_or(0);
+            let fullest: Vec<usize> = (0..kept.len()).filter(|at| fullness[*at] == most).collect();
+            let (_, peer) = kept.remove(newcomer.unwrap_or(fullest[self.random.below(fullest.len())]));
             self.uncount(&mut inbound_by_org, &peer);
             crowded.push(peer);
         }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_the_newest_goes() {
+fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_one_goes() {
     let mut neighbours = among(200);
     run(&mut neighbours, NOW, 10);
     let own = outbound(&neighbours);
@@ -16,13 +16,14 @@ fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_the_newest_
     neighbours.connected(NOW + 22_000, last, false);
     assert_eq!(dropped(&neighbours.tick(NOW + 22_000 + NEWCOMER_MS - 1)), []);
     let actions = neighbours.tick(NOW + 22_000 + NEWCOMER_MS);
-    assert_eq!(dropped(&actions), [(last, DropReason::Crowded)]);
+    let [(given_up, DropReason::Crowded)] = dropped(&actions)[..] else { panic!("{actions:?}") };
+    assert!(strangers[..=INBOUND_LINKS_MAX].contains(&given_up));
     let told = actions.iter().find_map(|action| match action {
         Action::Drop { instead, .. } => Some(instead.clone()),
         _ => None,
     });
     let told = told.expect("one is dropped");
-    assert!(told.len() == SHUFFLE_PEERS_MAX && !told.contains(&last));
+    assert!(told.len() == SHUFFLE_PEERS_MAX && !told.contains(&given_up));
     assert_eq!(outbound(&neighbours), own);
 }
 
@@ -40,7 +41,7 @@ fn newcomers_get_time_to_learn_of_others_and_are_eight_at_most_beyond_the_limit(
 }
 
 #[test]
-fn when_inbound_links_are_too_many_the_organisation_with_most_loses_its_newest() {
+fn when_inbound_links_are_too_many_the_organisation_with_most_loses_one() {
     // Two nodes each of sixty organisations.
     let mut neighbours = among_orgs(120, 60);
     for number in 1..=INBOUND_LINKS_MAX as u32 {
@@ -49,7 +50,43 @@ fn when_inbound_links_are_too_many_the_organisation_with_most_loses_its_newest()
     }
     neighbours.tick(NOW + 100);
     neighbours.connected(NOW + 200, peer(50), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 200 + NEWCOMER_MS)), [(peer(61), DropReason::Crowded)]);
+    let [(given_up, DropReason::Crowded)] = dropped(&neighbours.tick(NOW + 200 + NEWCOMER_MS))[..] else { panic!() };
+    assert!([peer(1), peer(61)].contains(&given_up));
+}
+
+#[test]
+fn of_inbound_links_that_have_the_same_right_to_stay_one_is_drawn_and_not_always_the_newest() {
+    let mut kept = 0;
+    for seed in 0..200 {
+        let mut neighbours = among(200);
+        neighbours.random = Random::new(seed);
+        for number in 1..=INBOUND_LINKS_MAX as u32 {
+            neighbours.connected(NOW, peer(number), false);
+        }
+        neighbours.connected(NOW + 60_000, peer(100), false);
+        let given_up = dropped(&neighbours.tick(NOW + 60_000 + NEWCOMER_MS));
+        assert_eq!(given_up.len(), 1);
+        kept += usize::from(given_up[0].0 != peer(100));
+    }
+    assert!((180..200).contains(&kept), "the newest was kept {kept} of 200 times");
+}
+
+#[test]
+fn whoever_dials_many_times_at_once_displaces_nobody_who_is_there() {
+    let mut neighbours = among(200);
+    for number in 1..=INBOUND_LINKS_MAX as u32 {
+        neighbours.connected(NOW, peer(number), false);
+    }
+    let now = NOW + 60_000;
+    for number in 0..100 {
+        neighbours.connected(now, peer(100 + number), false);
+        for (given_up, _) in dropped(&neighbours.tick(now)) {
+            assert!(given_up == peer(100 + number), "a newer one stays");
+            neighbours.disconnected(now, &given_up, Ended::Dropped);
+        }
+    }
+    assert_eq!(neighbours.links.values().filter(|link| link.since == NOW).count(), INBOUND_LINKS_MAX);
+    assert_eq!(neighbours.links.values().filter(|link| link.since == now).count(), NEWCOMERS_MAX);
 }
 
 #[test]
