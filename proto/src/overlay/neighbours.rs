@@ -2,7 +2,7 @@
 //!
 //! In: candidates, links that come and go, failed dials, misbehaviour, what neighbours tell, time. Out: [`Action`]s.
 //! Always: whom this node dials is drawn by a secret seed among members, never chosen by others; inbound links take no
-//! outbound link's place; one attempt at a time for a peer.
+//! outbound link's place; one attempt at a time for a peer; at most [`LINKS_MAX`] links.
 //! Spec: `spec/11-dissemination.md`, section 3. Tested: `neighbours/tests.rs`.
 
 mod history;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::random::Random;
+use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::time::UnixMillis;
 use history::Histories;
@@ -284,6 +285,7 @@ impl Neighbours {
         let mut actions = Vec::new();
         self.give_up_silent_dials(now);
         self.shut_out(now, &mut actions);
+        self.keep_to_links_max(&mut actions);
         if !self.is_mesh {
             if std::mem::take(&mut self.may_be_crowded) {
                 self.make_room(now, &mut actions);
@@ -363,8 +365,7 @@ impl Neighbours {
             }
             wanted.extend(all);
         }
-        let room = DIALS_AT_ONCE_MAX.saturating_sub(self.dialling.len());
-        for peer in wanted.into_iter().take(room) {
+        for peer in wanted.into_iter().take(self.dials_free()) {
             if self.dialling.insert(peer, now).is_none() {
                 actions.push(Action::Dial { peer });
             }
@@ -372,6 +373,12 @@ impl Neighbours {
         if !self.is_mesh {
             self.dial_some(now, actions);
         }
+    }
+
+    /// How many more nodes may be dialled now.
+    fn dials_free(&self) -> usize {
+        let links_free = LINKS_MAX.saturating_sub(self.links.len());
+        DIALS_AT_ONCE_MAX.min(links_free).saturating_sub(self.dialling.len())
     }
 
     /// Keeps up the wanted number of outbound links, and one more while one of them is to be exchanged.
@@ -382,7 +389,7 @@ impl Neighbours {
             self.swap_at = now + self.random.around(SWAP_INTERVAL_MS, 2);
         }
         let wanted = OUTBOUND_LINKS_WANTED + usize::from(self.is_swapping);
-        while outbound + self.dialling.len() < wanted && self.dialling.len() < DIALS_AT_ONCE_MAX {
+        while outbound + self.dialling.len() < wanted && self.dials_free() > 0 {
             let Some(peer) = self.find(now, true).or_else(|| self.find(now, false)) else { break };
             self.dialling.insert(peer, now);
             actions.push(Action::Dial { peer });

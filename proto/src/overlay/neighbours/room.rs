@@ -10,6 +10,7 @@ use super::{
     OUTBOUND_LINKS_WANTED, SURPLUS_INTERVAL_MS,
 };
 use crate::id::OrgId;
+use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::time::UnixMillis;
 
@@ -51,6 +52,18 @@ impl Neighbours {
     fn fewest(&self, links_by_org: &LinksByOrg, peer: &Peer) -> usize {
         let counts = self.listed_by(peer).into_iter().map(|org| links_by_org.get(&org).copied().unwrap_or(0));
         counts.min().unwrap_or(0)
+    }
+
+    /// Gives up the newest links beyond [`LINKS_MAX`], whoever dialled: all tables of links have room for so many.
+    pub(super) fn keep_to_links_max(&mut self, actions: &mut Vec<Action>) {
+        let dropped = drops(actions);
+        let kept = self.links.iter().filter(|(peer, _)| !dropped.contains(*peer));
+        let mut kept: Vec<(u64, Peer)> = kept.map(|(peer, link)| (link.number, *peer)).collect();
+        kept.sort_unstable();
+        for (_, peer) in kept.into_iter().skip(LINKS_MAX) {
+            let instead = self.some_links(&peer);
+            actions.push(Action::Drop { peer, why: DropReason::Crowded, instead });
+        }
     }
 
     /// Gives up inbound links beyond the limits: of one organisation's the newest; of all one at random of the organisation that

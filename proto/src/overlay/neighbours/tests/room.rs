@@ -1,6 +1,7 @@
 //! Which links are dialled, kept and given up when there is not room for all.
 
 use super::*;
+use crate::limits::LINKS_MAX;
 
 #[test]
 fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_one_goes() {
@@ -162,4 +163,20 @@ fn whoever_lists_the_keys_of_others_is_the_first_to_lose_an_inbound_link() {
     }
     neighbours.connected(NOW + 2, peer(25), false);
     assert_eq!(dropped(&neighbours.tick(NOW + 2 + NEWCOMER_MS)), [(peer(500), DropReason::Crowded)]);
+}
+
+#[test]
+fn links_are_64_at_most_also_in_a_mesh_and_nobody_is_dialled_beyond() {
+    let mut neighbours = among(FULL_MESH_MAX as u32);
+    for number in 100..100 + LINKS_MAX as u32 - 2 {
+        neighbours.connected(NOW, peer(number), false);
+    }
+    let dialled = dials(&neighbours.tick(NOW));
+    assert_eq!(dialled.len(), 2);
+    assert_eq!(dials(&neighbours.tick(NOW)), []);
+    dialled.iter().for_each(|dialled| neighbours.connected(NOW, *dialled, true));
+    let actions = neighbours.tick(NOW);
+    assert_eq!((dropped(&actions), dials(&actions)), (vec![], vec![]));
+    neighbours.connected(NOW, peer(200), false);
+    assert_eq!(dropped(&neighbours.tick(NOW)), [(peer(200), DropReason::Crowded)]);
 }
