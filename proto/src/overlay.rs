@@ -21,6 +21,6 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-pub use broadcast::{Beat, Broadcast, Route, Signal, Source, Spread};
+pub use broadcast::{Announced, Beat, Broadcast, Route, Signal, Source, Spread};
 pub use candidates::{Candidate, Candidates};
 pub use neighbours::{Action, DialFailure, DropReason, Ended, Neighbours};

@@ -226,13 +226,18 @@ impl Link {
         }
     }
 
+    /// How many more requests by keys may be open.
+    pub(super) fn wants_free(&self) -> usize {
+        WANTS_OPEN_MAX.saturating_sub(self.open.len())
+    }
+
     /// The next request to send; `is_missing` says what is still worth asking for.
     pub(super) fn next_request(
         &mut self,
         now: UnixMillis,
         is_missing: impl Fn(&Slot, &Lacking) -> bool,
     ) -> Option<Request> {
-        if self.open.len() >= WANTS_OPEN_MAX {
+        if self.wants_free() == 0 {
             return None;
         }
         let mut wanted = BTreeMap::new();

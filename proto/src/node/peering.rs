@@ -17,7 +17,7 @@ use crate::id::Vid;
 use crate::kind::Audience;
 use crate::limits::{FETCH_KEYS_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
 use crate::network::members::Standing;
-use crate::overlay::{Ended, Source};
+use crate::overlay::{DropReason, Ended, Source};
 use crate::set::{SetKey, Slot};
 use crate::sync::{Pair, read_keys, read_pairs, wanted, write_pairs};
 use crate::time::UnixMillis;
@@ -234,9 +234,12 @@ impl Node {
         let ahead_ms = difference(hello.clock_ms, now);
         let totals = Audience::ALL.map(|audience| (audience, self.set(audience).total()));
         self.tell_what_came_since_hello(peer, outputs);
+        if !self.broadcast.link_up(peer) {
+            self.part(now, peer, v1::ByeCode::Elsewhere, DropReason::Crowded.to_string(), outputs);
+            return Ok(());
+        }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         link.is_greeted = true;
-        self.broadcast.link_up(peer);
         link.clock_ahead_ms = Some(ahead_ms);
         for (audience, total) in totals {
             let theirs = hello.sets.iter().find(|set| set.audience == u32::from(audience.number()));

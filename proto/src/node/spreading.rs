@@ -16,7 +16,9 @@ use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
-use crate::overlay::{Action, Beat, Candidate, Candidates, DropReason, Ended, Route, Signal, Source, Spread};
+use crate::overlay::{
+    Action, Announced, Beat, Candidate, Candidates, DropReason, Ended, Route, Signal, Source, Spread,
+};
 use crate::set::{SetKey, Slot};
 use crate::sync::{Pair, write_keys};
 use crate::time::UnixMillis;
@@ -25,8 +27,6 @@ use crate::v1::frame::Content;
 
 /// Announcements that wait on one link for the next tick. More are dropped; sets are compared instead.
 const ANNOUNCEMENTS_MAX: usize = 4_096;
-/// Announced versions that are not here, and the keys under which they are asked for.
-const ANNOUNCED_MAX: usize = 65_536;
 /// After announcements were dropped, sets are compared so soon, in milliseconds.
 const COMPARE_AFTER_DROP_MS: u64 = 5_000;
 /// Points of a peer that broke the specification: the seventh breach in ten minutes shuts it out.
@@ -41,11 +41,10 @@ pub(super) struct Accepted {
     pub(super) envelope: Vec<u8>,
 }
 
-/// What waits to be announced, and what was announced here.
+/// What waits to be announced.
 #[derive(Debug, Default)]
 pub(super) struct News {
     waiting: BTreeMap<(Peer, Audience), BTreeMap<SetKey, Vid>>,
-    announced: BTreeMap<Vid, Slot>,
 }
 
 impl Node {
@@ -54,7 +53,6 @@ impl Node {
         type Group = (Vec<Peer>, Route, Vec<Vec<u8>>);
         let mut group: Option<Group> = None;
         for Accepted { source, slot, vid, envelope } in accepted {
-            self.news.announced.remove(&vid);
             let links = &self.links;
             let may_have = |peer: &Peer| {
                 links
@@ -105,9 +103,8 @@ impl Node {
             let is_here = self.set(audience).get(key).is_some_and(|entry| entry.vid == *vid);
             if is_here {
                 self.broadcast.held_by(&peer, vid);
-            } else if is_news && self.news.announced.len() < ANNOUNCED_MAX {
-                self.news.announced.insert(*vid, Slot { audience, key: *key });
-                self.broadcast.announced(now, &peer, *vid);
+            } else if is_news {
+                self.broadcast.announced(now, &peer, Announced { vid: *vid, slot: Slot { audience, key: *key } });
             }
         }
     }
@@ -130,37 +127,26 @@ impl Node {
                 }
             }
         }
-        for signal in self.broadcast.tick(now) {
+        let links = &self.links;
+        for signal in self.broadcast.tick(now, |peer| links.get(peer).map_or(0, Link::wants_free)) {
             match signal {
-                Signal::Graft { to, ids } => self.graft(now, to, &ids, outputs),
+                Signal::Graft { to, missing } => self.graft(now, to, &missing, outputs),
                 Signal::Prune { to } => outputs.push(prune(to)),
                 Signal::Beat { to, beat } => outputs.push(Output::Send { to, frame: write_beat(&beat) }),
             }
         }
-        if self.news.announced.len() >= ANNOUNCED_MAX {
-            self.news.announced.clear();
-        }
     }
 
-    fn graft(&mut self, now: UnixMillis, peer: Peer, ids: &[Vid], outputs: &mut Vec<Output>) {
-        let mut pairs: BTreeMap<Audience, BTreeMap<SetKey, Vid>> = BTreeMap::new();
-        for vid in ids {
-            if let Some(slot) = self.news.announced.remove(vid) {
-                pairs.entry(slot.audience).or_default().insert(slot.key, *vid);
-            }
-        }
-        if pairs.is_empty() {
-            pairs.insert(Audience::Public, BTreeMap::new());
-        }
+    fn graft(&mut self, now: UnixMillis, peer: Peer, missing: &[Announced], outputs: &mut Vec<Output>) {
         let Some(link) = self.links.get_mut(&peer) else { return };
-        for (audience, pairs) in pairs {
-            let keys = write_keys(pairs.keys());
-            let lacking = pairs.into_iter().map(|(key, vid)| (key, Lacking::Version(vid))).collect();
-            let want = link.open_want(now, audience, lacking);
-            let audience = audience.number().into();
-            let frame = write_frame(Content::Want(v1::Want { audience, want, keys, graft: true }));
-            outputs.push(Output::Send { to: vec![peer], frame });
-        }
+        let audience = missing.first().map_or(Audience::Public, |announced| announced.slot.audience);
+        let lacking: BTreeMap<SetKey, Lacking> =
+            missing.iter().map(|announced| (announced.slot.key, Lacking::Version(announced.vid))).collect();
+        let keys = write_keys(lacking.keys());
+        let want = link.open_want(now, audience, lacking);
+        let frame =
+            write_frame(Content::Want(v1::Want { audience: audience.number().into(), want, keys, graft: true }));
+        outputs.push(Output::Send { to: vec![peer], frame });
     }
 
     /// Members changed: tells the overlay whom this node may be linked to.

@@ -1,5 +1,6 @@
 //! Whole nodes in memory.
 
+mod announcing;
 mod catching_up;
 mod deadlines;
 mod limits;

@@ -16,13 +16,15 @@ mod missing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::neighbours::{FULL_MESH_MAX, OUTBOUND_LINKS_WANTED};
 use super::random::Random;
 use crate::id::Vid;
+use crate::kind::Audience;
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
+use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
 use beat::Shape;
 pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
@@ -33,7 +35,7 @@ pub const RECENT_IDS_MAX: usize = 4_096;
 /// An announced version that has not come by itself is asked for after so long, milliseconds: more than it takes through the
 /// tree, less than a person notices.
 pub const GRAFT_AFTER_MS: u64 = 500;
-/// Versions in one `Graft`.
+/// Versions in one graft.
 pub const GRAFT_IDS_MAX: usize = 256;
 
 const _: () = assert!(LINKS_MAX <= 64, "holders are bits of a word");
@@ -80,6 +82,22 @@ pub struct Spread {
     pub announce: Vec<Peer>,
 }
 
+/// A version that a peer announced, and where it says that it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Announced {
+    /// The version.
+    pub vid: Vid,
+    /// Its place: it is asked for by that.
+    pub slot: Slot,
+}
+
+impl Announced {
+    /// Not after any other of this version.
+    fn first_of(vid: Vid) -> Announced {
+        Announced { vid, slot: Slot { audience: Audience::Public, key: SetKey::default() } }
+    }
+}
+
 /// A frame that keeps the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -87,8 +105,8 @@ pub enum Signal {
     Graft {
         /// Receiver.
         to: Peer,
-        /// What is missing, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
-        ids: Vec<Vid>,
+        /// What is missing, of one audience, at most [`GRAFT_IDS_MAX`]; may be empty, which only makes the link eager.
+        missing: Vec<Announced>,
     },
     /// The link is lazy from now on, on both sides.
     Prune {
@@ -129,7 +147,7 @@ pub struct Broadcast {
     recent_order: VecDeque<Vid>,
     missing: Missing,
     /// Links that were made eager here and whose peers do not know it yet.
-    repairs: Vec<Peer>,
+    repairs: BTreeSet<Peer>,
     own: Peer,
     shape: Shape,
     random: Random,
@@ -146,7 +164,7 @@ impl Broadcast {
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             missing: Missing::default(),
-            repairs: Vec::new(),
+            repairs: BTreeSet::new(),
             random: Random::new(seed),
         }
     }
@@ -169,7 +187,7 @@ impl Broadcast {
         let is_eager = !self.has_beats() || self.eager().next().is_none();
         self.links.insert(peer, Link { number, is_eager });
         if is_eager && self.has_beats() {
-            self.repairs.push(peer);
+            self.repairs.insert(peer);
         }
         true
     }
@@ -178,7 +196,7 @@ impl Broadcast {
     /// [`Broadcast::tick`] tells its peer.
     pub fn link_down(&mut self, peer: &Peer) {
         let Some(link) = self.links.remove(peer) else { return };
-        self.repairs.retain(|repaired| repaired != peer);
+        self.repairs.remove(peer);
         let bit = 1 << link.number;
         for recent in self.recent.values_mut() {
             recent.holders &= !bit;
@@ -246,11 +264,11 @@ impl Broadcast {
     }
 
     /// A version was announced that is *not* here. What is here may be noted with [`Broadcast::held_by`].
-    pub fn announced(&mut self, now: UnixMillis, from: &Peer, id: Vid) {
+    pub fn announced(&mut self, now: UnixMillis, from: &Peer, announced: Announced) {
         if let Some(link) = self.links.get(from) {
             // Of those who wait for one version, the first that asks for it also hands it on to the others.
             let wait_ms = GRAFT_AFTER_MS / 2 + self.random.next() % GRAFT_AFTER_MS;
-            self.missing.announced(now, link.number, id, wait_ms);
+            self.missing.announced(now, link.number, announced, wait_ms);
         }
     }
 
@@ -292,8 +310,9 @@ impl Broadcast {
         Some((to, beat))
     }
 
-    /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`].
-    pub fn tick(&mut self, now: UnixMillis) -> Vec<Signal> {
+    /// What to send now. Call it at least twice in [`GRAFT_AFTER_MS`]. `wants_free` tells how many more requests may be open
+    /// on a link: each graft is one, and what there is no room for waits.
+    pub fn tick(&mut self, now: UnixMillis, wants_free: impl Fn(&Peer) -> usize) -> Vec<Signal> {
         let mut signals = Vec::new();
         if self.has_beats() && !self.links.is_empty() {
             let is_poor = self.links.len() < 2 * OUTBOUND_LINKS_WANTED;
@@ -302,25 +321,32 @@ impl Broadcast {
             }
             self.settle(now, &mut signals);
         }
-        if !self.missing.is_empty() {
-            let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
-            for (number, ids) in self.missing.due(now) {
-                let Some(peer) = peers.get(&number).copied() else { continue };
-                self.set_eager(&peer, true);
-                self.repairs.retain(|repaired| *repaired != peer);
-                signals.extend(ids.chunks(GRAFT_IDS_MAX).map(|ids| Signal::Graft { to: peer, ids: ids.to_vec() }));
-            }
+        if !self.missing.is_empty() || !self.repairs.is_empty() {
+            self.graft(now, wants_free, &mut signals);
         }
-        signals.extend(self.repairs.drain(..).map(|peer| Signal::Graft { to: peer, ids: Vec::new() }));
         signals
     }
 
-    /// Announced versions that were asked for and did not come, by peer, since the last call. For people only: an honest
-    /// peer's version may have been replaced, or lost in a crash, meanwhile.
-    pub fn unanswered(&mut self) -> Vec<(Peer, u32)> {
-        let unanswered = self.missing.take_unanswered();
-        let count = |(peer, link): (&Peer, &Link)| Some((*peer, *unanswered.get(&link.number)?));
-        self.links.iter().filter_map(count).collect()
+    /// Asks for what is missing, and tells the peers of other links that were made eager.
+    fn graft(&mut self, now: UnixMillis, wants_free: impl Fn(&Peer) -> usize, signals: &mut Vec<Signal>) {
+        let peers: BTreeMap<u32, Peer> = self.links.iter().map(|(peer, link)| (link.number, *peer)).collect();
+        let mut free: BTreeMap<u32, usize> = peers.iter().map(|(number, peer)| (*number, wants_free(peer))).collect();
+        for (number, due) in self.missing.due(now, &mut free) {
+            let Some(peer) = peers.get(&number).copied() else { continue };
+            self.set_eager(&peer, true);
+            self.repairs.remove(&peer);
+            for audience in Audience::ALL {
+                let of_audience = |announced: &&Announced| announced.slot.audience == audience;
+                let due: Vec<Announced> = due.iter().filter(of_audience).copied().collect();
+                let grafts = due.chunks(GRAFT_IDS_MAX).map(|due| Signal::Graft { to: peer, missing: due.to_vec() });
+                signals.extend(grafts);
+            }
+        }
+        for (number, peer) in &peers {
+            if free.get(number).is_some_and(|free| *free > 0) && self.repairs.remove(peer) {
+                signals.push(Signal::Graft { to: *peer, missing: Vec::new() });
+            }
+        }
     }
 
     /// Links in the tree.
@@ -347,10 +373,11 @@ impl Broadcast {
             // Whoever is farther than this node may be its child, and says so itself if it is not.
             let is_other = !is_parent && place.near & (1 << link.number) != 0;
             if is_parent && !link.is_eager {
-                signals.push(Signal::Graft { to: *peer, ids: Vec::new() });
+                self.repairs.insert(*peer);
                 link.is_eager = true;
             } else if is_other && link.is_eager {
                 signals.push(Signal::Prune { to: *peer });
+                self.repairs.remove(peer);
                 link.is_eager = false;
             }
         }
@@ -365,6 +392,9 @@ impl Broadcast {
         if let Some(link) = self.links.get_mut(peer) {
             link.is_eager = is_eager;
         }
+        if !is_eager {
+            self.repairs.remove(peer);
+        }
     }
 
     /// Makes a random lazy link eager.
@@ -378,6 +408,6 @@ impl Broadcast {
     /// Makes a link eager and has its peer told.
     fn make_eager(&mut self, peer: Peer) {
         self.set_eager(&peer, true);
-        self.repairs.push(peer);
+        self.repairs.insert(peer);
     }
 }

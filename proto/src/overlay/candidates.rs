@@ -1,72 +1,79 @@
 //! Nodes that may be linked to: those on members' cards.
 //!
-//! In: key, organisation and whether there is an address, of each. Out: lookups, and random draws that give each
-//! organisation the same chance, however many keys it has on its card.
-//! Always: sorted by organisation; no key twice; at most [`CANDIDATES_MAX`].
-//! Spec: `spec/11-dissemination.md`, section 2. Tested: below.
+//! In: key, organisation and whether there is an address, for each key on a card. Out: lookups, and random draws that give
+//! each organisation the same chance, however many keys it has on its card.
+//! Always: sorted by organisation; a key that several cards list is one node of each of these organisations, with an address
+//! if any of them has one, for nobody proves that a key on its card is its own; at most [`CANDIDATES_MAX`] entries.
+//! Spec: `spec/11-dissemination.md`, section 3. Tested: below.
 
 use super::random::Random;
 use crate::id::OrgId;
 use crate::node::Peer;
 
-/// Nodes that are considered, the rest is left out: six times the largest network that was tried, about 10 MB.
+/// Node keys on cards that are considered, the rest is left out: six times the largest network that was tried, about 10 MB.
 pub const CANDIDATES_MAX: usize = 65_536;
 
-/// One node of a member.
+/// One node on a member's card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its node key.
     pub peer: Peer,
-    /// Whose node it is.
+    /// Whose card lists it.
     pub org: OrgId,
     /// An address is known. A node without one only dials.
     pub is_dialable: bool,
 }
 
-/// All nodes of members but the own one.
+/// All nodes of members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidates {
     /// By organisation, those with an address first, then by key.
-    nodes: Vec<Candidate>,
-    /// Key and place in `nodes`, by key.
+    listed: Vec<Candidate>,
+    /// Key and place in `listed`, by key.
     by_peer: Vec<(Peer, u32)>,
-    /// First place and number of nodes with an address, for each organisation that has one.
+    /// First place and number of nodes with an address, for each organisation that lists one.
     dialable: Vec<(u32, u32)>,
     orgs: usize,
+    nodes: usize,
 }
 
 impl Candidates {
-    /// Collects nodes. A key that comes again is counted to the organisation that came first with it.
-    pub fn new(nodes: impl IntoIterator<Item = Candidate>) -> Candidates {
-        let mut nodes: Vec<Candidate> = nodes.into_iter().take(CANDIDATES_MAX).collect();
-        // Stable: of equal keys the first stays.
-        nodes.sort_by_key(|node| node.peer);
-        nodes.dedup_by_key(|node| node.peer);
-        nodes.sort_by_key(|node| (node.org, !node.is_dialable, node.peer));
-        let mut by_peer: Vec<(Peer, u32)> = nodes.iter().zip(0..).map(|(node, at)| (node.peer, at)).collect();
+    /// Collects what cards list.
+    pub fn new(listed: impl IntoIterator<Item = Candidate>) -> Candidates {
+        let mut listed: Vec<Candidate> = listed.into_iter().take(CANDIDATES_MAX).collect();
+        listed.sort_unstable_by_key(|entry| (entry.peer, entry.org));
+        let mut nodes = 0;
+        for entries in listed.chunk_by_mut(|a, b| a.peer == b.peer) {
+            let is_dialable = entries.iter().any(|entry| entry.is_dialable);
+            entries.iter_mut().for_each(|entry| entry.is_dialable = is_dialable);
+            nodes += 1;
+        }
+        listed.dedup();
+        listed.sort_unstable_by_key(|entry| (entry.org, !entry.is_dialable, entry.peer));
+        let mut by_peer: Vec<(Peer, u32)> = listed.iter().zip(0..).map(|(entry, at)| (entry.peer, at)).collect();
         by_peer.sort_unstable();
         let mut dialable = Vec::new();
         let mut orgs = 0;
         let mut start = 0;
-        for group in nodes.chunk_by(|a, b| a.org == b.org) {
-            let count = group.iter().filter(|node| node.is_dialable).count() as u32;
+        for group in listed.chunk_by(|a, b| a.org == b.org) {
+            let count = group.iter().filter(|entry| entry.is_dialable).count() as u32;
             if count > 0 {
                 dialable.push((start, count));
             }
             start += group.len() as u32;
             orgs += 1;
         }
-        Candidates { nodes, by_peer, dialable, orgs }
+        Candidates { listed, by_peer, dialable, orgs, nodes }
     }
 
     /// Number of nodes.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.nodes
     }
 
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.nodes == 0
     }
 
     /// Number of organisations.
@@ -74,21 +81,28 @@ impl Candidates {
         self.orgs
     }
 
-    /// The node with this key.
-    pub fn get(&self, peer: &Peer) -> Option<&Candidate> {
-        let at = self.by_peer.binary_search_by_key(peer, |(peer, _)| *peer).ok()?;
-        self.nodes.get(self.by_peer[at].1 as usize)
+    /// True when a card lists this key.
+    pub fn contains(&self, peer: &Peer) -> bool {
+        self.orgs_of(peer).next().is_some()
     }
 
-    /// All nodes, by organisation.
+    /// Organisations whose cards list this key.
+    pub fn orgs_of<'a>(&'a self, peer: &'a Peer) -> impl Iterator<Item = OrgId> + 'a {
+        let start = self.by_peer.partition_point(|(other, _)| other < peer);
+        let entries = self.by_peer.iter().skip(start).take_while(move |(other, _)| other == peer);
+        entries.filter_map(|(_, at)| self.listed.get(*at as usize)).map(|entry| entry.org)
+    }
+
+    /// All nodes, each once, by key.
     pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
-        self.nodes.iter()
+        let nodes = self.by_peer.chunk_by(|(a, _), (b, _)| a == b);
+        nodes.filter_map(|entries| self.listed.get(entries.first()?.1 as usize))
     }
 
     /// A node with an address: first an organisation is drawn, then one of its nodes.
     pub(super) fn draw(&self, random: &mut Random) -> Option<&Candidate> {
         let (start, count) = *self.dialable.get(random.below(self.dialable.len()))?;
-        self.nodes.get(start as usize + random.below(count as usize))
+        self.listed.get(start as usize + random.below(count as usize))
     }
 }
 
@@ -117,16 +131,27 @@ mod tests {
         let mut random = Random::new(1);
         assert!((0..100).all(|_| candidates.draw(&mut random).is_some_and(|node| node.peer == peer(2))));
         assert_eq!((candidates.len(), candidates.orgs()), (3, 2));
-        assert_eq!(candidates.get(&peer(3)), Some(&candidate(3, 2, false)));
-        assert_eq!(candidates.get(&peer(4)), None);
+        assert!(candidates.contains(&peer(3)) && !candidates.contains(&peer(4)));
         assert_eq!(Candidates::default().draw(&mut random), None);
     }
 
     #[test]
-    fn a_key_on_two_cards_is_one_node_of_the_organisation_that_came_first() {
-        let candidates = Candidates::new([candidate(1, 7, true), candidate(1, 3, true)]);
-        assert_eq!(candidates.len(), 1);
-        assert_eq!(candidates.get(&peer(1)), Some(&candidate(1, 7, true)));
+    fn a_key_on_two_cards_is_one_node_of_both_with_an_address_if_either_has_one() {
+        for (first, second) in [(false, true), (true, false)] {
+            let candidates = Candidates::new([candidate(1, 7, first), candidate(1, 3, second)]);
+            assert_eq!((candidates.len(), candidates.iter().count(), candidates.orgs()), (1, 1, 2));
+            assert_eq!(candidates.orgs_of(&peer(1)).collect::<Vec<_>>(), [org(3), org(7)]);
+            assert!(candidates.iter().all(|node| node.is_dialable));
+            let mut random = Random::new(1);
+            let drawn: Vec<OrgId> = (0..50).filter_map(|_| candidates.draw(&mut random)).map(|node| node.org).collect();
+            assert!(drawn.len() == 50 && drawn.contains(&org(3)) && drawn.contains(&org(7)));
+        }
+    }
+
+    #[test]
+    fn a_key_that_one_card_lists_twice_is_listed_once() {
+        let candidates = Candidates::new([candidate(1, 7, true), candidate(1, 7, true)]);
+        assert_eq!((candidates.len(), candidates.orgs_of(&peer(1)).count()), (1, 1));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! In: candidates, links that come and go, failed dials, misbehaviour, what neighbours tell, time. Out: [`Action`]s.
 //! Always: whom this node dials is drawn by a secret seed among members, never chosen by others; inbound links take no
-//! outbound link's place; one attempt at a time for a peer.
-//! Spec: `spec/11-dissemination.md`, section 2. Tested: `neighbours/tests.rs`.
+//! outbound link's place; one attempt at a time for a peer; at most [`LINKS_MAX`] links.
+//! Spec: `spec/11-dissemination.md`, section 3. Tested: `neighbours/tests.rs`.
 
 mod history;
 mod room;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::random::Random;
-use crate::id::OrgId;
+use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::time::UnixMillis;
 use history::Histories;
@@ -140,7 +140,6 @@ pub enum DialFailure {
 #[derive(Clone, Debug)]
 struct Link {
     outbound: bool,
-    org: Option<OrgId>,
     since: UnixMillis,
     /// Later links have higher ones, whatever the clock says.
     number: u64,
@@ -197,11 +196,8 @@ impl Neighbours {
         self.may_be_crowded = true;
         let others = self.others();
         self.is_mesh = others <= if self.is_mesh { FULL_MESH_MAX } else { FULL_MESH_AGAIN - 1 };
-        for (peer, link) in &mut self.links {
-            link.org = self.candidates.get(peer).map(|node| node.org);
-        }
         let (candidates, introduced) = (&self.candidates, &self.introduced);
-        self.histories.retain(|peer| candidates.get(peer).is_some() || introduced.contains(peer));
+        self.histories.retain(|peer| candidates.contains(peer) || introduced.contains(peer));
     }
 
     /// A node to dial whatever the cards say. False when there are [`INTRODUCED_MAX`] already.
@@ -217,9 +213,8 @@ impl Neighbours {
     pub fn connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool) {
         self.dialling.remove(&peer);
         self.histories.at(peer).alive_at = Some(now);
-        let org = self.candidates.get(&peer).map(|node| node.org);
         self.next_number += 1;
-        let link = Link { outbound, org, since: now, number: self.next_number, shuffled_at: None };
+        let link = Link { outbound, since: now, number: self.next_number, shuffled_at: None };
         self.links.insert(peer, link);
         self.may_be_crowded = true;
     }
@@ -274,7 +269,7 @@ impl Neighbours {
         }
         link.shuffled_at = Some(now);
         for peer in peers.iter().take(SHUFFLE_PEERS_MAX) {
-            if *peer != self.own && self.candidates.get(peer).is_some() {
+            if *peer != self.own && self.candidates.contains(peer) {
                 self.histories.at(*peer).alive_at = Some(now);
             }
         }
@@ -290,6 +285,7 @@ impl Neighbours {
         let mut actions = Vec::new();
         self.give_up_silent_dials(now);
         self.shut_out(now, &mut actions);
+        self.keep_to_links_max(&mut actions);
         if !self.is_mesh {
             if std::mem::take(&mut self.may_be_crowded) {
                 self.make_room(now, &mut actions);
@@ -321,7 +317,7 @@ impl Neighbours {
 
     /// True when a member's card lists this node.
     pub fn is_candidate(&self, peer: &Peer) -> bool {
-        self.candidates.get(peer).is_some()
+        self.candidates.contains(peer)
     }
 
     /// Number of nodes in the network as far as this one knows, itself included.
@@ -335,7 +331,7 @@ impl Neighbours {
     }
 
     fn others(&self) -> usize {
-        self.candidates.len() - usize::from(self.candidates.get(&self.own).is_some())
+        self.candidates.len() - usize::from(self.candidates.contains(&self.own))
     }
 
     fn outbound(&self) -> usize {
@@ -369,8 +365,7 @@ impl Neighbours {
             }
             wanted.extend(all);
         }
-        let room = DIALS_AT_ONCE_MAX.saturating_sub(self.dialling.len());
-        for peer in wanted.into_iter().take(room) {
+        for peer in wanted.into_iter().take(self.dials_free()) {
             if self.dialling.insert(peer, now).is_none() {
                 actions.push(Action::Dial { peer });
             }
@@ -378,6 +373,12 @@ impl Neighbours {
         if !self.is_mesh {
             self.dial_some(now, actions);
         }
+    }
+
+    /// How many more nodes may be dialled now.
+    fn dials_free(&self) -> usize {
+        let links_free = LINKS_MAX.saturating_sub(self.links.len());
+        DIALS_AT_ONCE_MAX.min(links_free).saturating_sub(self.dialling.len())
     }
 
     /// Keeps up the wanted number of outbound links, and one more while one of them is to be exchanged.
@@ -388,7 +389,7 @@ impl Neighbours {
             self.swap_at = now + self.random.around(SWAP_INTERVAL_MS, 2);
         }
         let wanted = OUTBOUND_LINKS_WANTED + usize::from(self.is_swapping);
-        while outbound + self.dialling.len() < wanted && self.dialling.len() < DIALS_AT_ONCE_MAX {
+        while outbound + self.dialling.len() < wanted && self.dials_free() > 0 {
             let Some(peer) = self.find(now, true).or_else(|| self.find(now, false)) else { break };
             self.dialling.insert(peer, now);
             actions.push(Action::Dial { peer });
@@ -398,10 +399,11 @@ impl Neighbours {
     /// A node to dial: the better of two that are drawn, a node that was lately heard of being better than one that was not.
     /// Hints choose between two at most, so that liars among the neighbours gain little.
     fn find(&mut self, now: UnixMillis, other_orgs: bool) -> Option<Peer> {
+        let links_by_org = self.links_by_org();
         let mut first: Option<Peer> = None;
         for _ in 0..DRAWS_MAX {
             let drawn = *self.candidates.draw(&mut self.random)?;
-            if !self.may_dial(now, &drawn.peer) || (other_orgs && self.is_org_full(&drawn.org)) {
+            if !self.may_dial(now, &drawn.peer) || (other_orgs && !self.has_room(&links_by_org, &drawn.peer)) {
                 continue;
             }
             let is_alive = self.histories.get(&drawn.peer).is_some_and(|history| history.is_alive(now));
@@ -422,16 +424,6 @@ impl Neighbours {
             && self.histories.get(peer).is_none_or(|history| history.may_dial(now))
     }
 
-    fn is_org_full(&self, org: &OrgId) -> bool {
-        self.links.values().filter(|link| link.org == Some(*org)).count() >= self.links_per_org()
-    }
-
-    /// [`LINKS_PER_ORG_MAX`], or more where there are too few organisations for all links.
-    fn links_per_org(&self) -> usize {
-        let all = OUTBOUND_LINKS_WANTED + INBOUND_LINKS_MAX;
-        all.div_ceil(self.candidates.orgs().max(1)).max(LINKS_PER_ORG_MAX)
-    }
-
     fn shuffle(&mut self, now: UnixMillis, actions: &mut Vec<Action>) {
         let is_far_off = self.shuffle_at > now.saturating_add(2 * SHUFFLE_INTERVAL_MS);
         if self.shuffle_at > now && !is_far_off {
@@ -447,12 +439,8 @@ impl Neighbours {
 
     /// Some of the linked nodes, for `reader`, which knows itself. Only candidates: others could not dial the rest.
     fn some_links(&mut self, reader: &Peer) -> Vec<Peer> {
-        let mut peers: Vec<Peer> = self
-            .links
-            .iter()
-            .filter(|(peer, link)| *peer != reader && link.org.is_some())
-            .map(|(peer, _)| *peer)
-            .collect();
+        let is_named = |peer: &&Peer| *peer != reader && self.candidates.contains(peer);
+        let mut peers: Vec<Peer> = self.links.keys().filter(is_named).copied().collect();
         while peers.len() > SHUFFLE_PEERS_MAX {
             peers.swap_remove(self.random.below(peers.len()));
         }

@@ -8,7 +8,10 @@ use ed25519_dalek::SigningKey;
 use super::*;
 use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
+use crate::kind::Audience;
+use crate::limits::WANTS_OPEN_MAX;
 use crate::node::Peer;
+use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
 
 /// A node key for every number. Kept, for making them takes longer than most tests.
@@ -29,6 +32,16 @@ pub(super) fn org(number: u32) -> OrgId {
     let mut bytes = [0; 32];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     OrgId(bytes)
+}
+
+/// A version as it is announced: its key is like its name.
+pub(super) fn announced(vid: Vid) -> Announced {
+    Announced { vid, slot: Slot { audience: Audience::Public, key: SetKey(vid.0) } }
+}
+
+/// Room for requests on a link on which nothing is asked for.
+pub(super) fn wants_free(_: &Peer) -> usize {
+    WANTS_OPEN_MAX
 }
 
 /// Milliseconds that a frame takes, and between two ticks.
@@ -99,7 +112,7 @@ impl Network {
                     if step % 20 == 0 {
                         self.act(number);
                     }
-                    let signals = self.nodes[number].broadcast.tick(self.now);
+                    let signals = self.nodes[number].broadcast.tick(self.now, wants_free);
                     signals.into_iter().for_each(|signal| self.signal(number, signal));
                 }
             }
@@ -140,9 +153,9 @@ impl Network {
 
     fn signal(&mut self, from: usize, signal: Signal) {
         match signal {
-            Signal::Graft { to, ids } => {
+            Signal::Graft { to, missing } => {
                 let to = self.number(&to);
-                let messages = ids.iter().map(message).collect();
+                let messages = missing.iter().map(|announced| message(&announced.vid)).collect();
                 self.frames.push((from, to, Frame::Graft(messages)));
             }
             Signal::Prune { to } => {
@@ -195,7 +208,7 @@ impl Network {
                 }
             }
             Frame::Announce(message) if node.held.contains(&message) => node.broadcast.held_by(&sender, &vid(message)),
-            Frame::Announce(message) => node.broadcast.announced(self.now, &sender, vid(message)),
+            Frame::Announce(message) => node.broadcast.announced(self.now, &sender, announced(vid(message))),
             Frame::Graft(messages) => {
                 node.broadcast.grafted(&sender);
                 let held = messages.into_iter().filter(|message| node.held.contains(message));

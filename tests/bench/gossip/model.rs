@@ -12,6 +12,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::limits::WANTS_OPEN_MAX;
 use fingerpost_proto::overlay::{
     Action, Broadcast, Candidate, Candidates, DialFailure, DropReason, Ended, Neighbours, Signal, Source, Spread,
 };
@@ -363,14 +364,16 @@ impl Model {
     /// Sends what keeps the tree.
     fn keep_tree(&mut self, node: u32) {
         let now = self.now_ms();
-        for signal in self.nodes[node as usize].broadcast.tick(now) {
+        for signal in self.nodes[node as usize].broadcast.tick(now, |_| WANTS_OPEN_MAX) {
             self.signal(node, signal);
         }
     }
 
     fn signal(&mut self, node: u32, signal: Signal) {
         let (to, frame) = match signal {
-            Signal::Graft { to, ids } => (to, Frame::Graft(ids.iter().map(|id| self.messages_by_vid[id]).collect())),
+            Signal::Graft { to, missing } => {
+                (to, Frame::Graft(missing.iter().map(|announced| self.messages_by_vid[&announced.vid]).collect()))
+            }
             Signal::Prune { to } => (to, Frame::Prune),
             Signal::Beat { to, beat } => {
                 to.iter().for_each(|peer| self.send_to(node, peer, Frame::Beat(beat)));

@@ -156,3 +156,25 @@ fn a_clock_that_leaps_stops_no_ping_and_drops_no_link() {
         assert!(!world.is_linked(0, 1), "who does not answer within a minute is still parted from");
     }
 }
+
+#[test]
+fn a_node_keeps_64_links_and_says_goodbye_to_one_more() {
+    let mut world = World::new(1);
+    let node = &mut world.nodes[0];
+    let peer = |number: u8| public(&ed25519_dalek::SigningKey::from_bytes(&[number; 32]));
+    let goodbyes = |outputs: &[Output]| -> Vec<(Peer, v1::ByeCode)> {
+        let goodbye = |output: &Output| match output {
+            Output::Disconnect { peer, code, .. } => Some((*peer, *code)),
+            _ => None,
+        };
+        outputs.iter().filter_map(goodbye).collect()
+    };
+    for number in 0..crate::limits::LINKS_MAX as u8 {
+        let outputs = node.handle(NOW, Input::Connected { peer: peer(number), outbound: false });
+        assert_eq!(goodbyes(&outputs), []);
+    }
+    let one_more = peer(crate::limits::LINKS_MAX as u8);
+    let outputs = node.handle(NOW, Input::Connected { peer: one_more, outbound: false });
+    assert_eq!(goodbyes(&outputs), [(one_more, v1::ByeCode::Elsewhere)]);
+    assert_eq!(node.links().count(), crate::limits::LINKS_MAX);
+}

@@ -1,7 +1,8 @@
 //! Beats: which node is the root of the tree, and how far it is over each link.
 //!
-//! Always: a beat is passed on only when it is new or comes on a shorter way, so each dies out by itself. Nothing is proved by
-//! a beat: a liar can make the tree deeper or itself a parent, and what it then withholds is announced by others.
+//! Always: a beat is passed on only when it is new or comes on a shorter way, so each dies out by itself; of those that come
+//! over one link at most [`BEATS_PER_LINK_MAX`] in each [`BEAT_INTERVAL_MS`]. Nothing is proved by a beat: a liar can make
+//! the tree deeper or itself a parent, and what it then withholds is announced by others.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +21,14 @@ const SILENCE_MS: u64 = BEAT_INTERVAL_MS * 3 / 2;
 const LEAD_AFTER_MS: u64 = 5_000;
 /// A node takes its place so long after it heard of a beat first, milliseconds: other ways are known by then.
 const SETTLE_MS: u64 = 1_500;
-/// Clocks of root and reader may differ by so many beats.
-const SEQUENCE_DIFFERENCE_MAX: u64 = 10;
+/// The root's clock may be ahead of the reader's by so many beats: signers refuse beyond two minutes, and a number from the future
+/// hides those that the root sends until then.
+pub(super) const SEQUENCE_AHEAD_MAX: u64 = 2;
+/// And behind by so many.
+pub(super) const SEQUENCE_BEHIND_MAX: u64 = 10;
+/// Beats that come over one link and are passed on, in each [`BEAT_INTERVAL_MS`]: one, one again on a shorter way, and twice as
+/// many while several nodes would be root. A liar that names ever better roots makes the network send no more.
+pub(super) const BEATS_PER_LINK_MAX: u32 = 4;
 /// Beats in a day; the order of roots changes daily, so that nobody can choose a key that is always first.
 const BEATS_PER_DAY: u64 = 86_400_000 / BEAT_INTERVAL_MS;
 
@@ -65,16 +72,24 @@ pub(super) struct Shape {
     lead_at: Option<UnixMillis>,
     is_leading: bool,
     parent: Option<u32>,
+    /// Beats passed on by the link that they came over, and since when. A link that takes the number of one that is gone goes on with
+    /// its count, so that nobody gets more by dialling again.
+    passed: BTreeMap<u32, (UnixMillis, u32)>,
 }
 
 impl Shape {
     /// A beat came over a link. Returns what to pass on.
     pub(super) fn heard(&mut self, now: UnixMillis, link: u32, beat: Beat) -> Option<Beat> {
-        let is_plausible = (now / BEAT_INTERVAL_MS).abs_diff(beat.sequence) <= SEQUENCE_DIFFERENCE_MAX;
+        let minute = now / BEAT_INTERVAL_MS;
+        let is_plausible =
+            beat.sequence <= minute + SEQUENCE_AHEAD_MAX && beat.sequence + SEQUENCE_BEHIND_MAX >= minute;
         if !is_plausible || beat.hops == 0 || beat.hops >= BEAT_HOPS_MAX {
             return None;
         }
         if self.is_newer(now, &beat) {
+            if !self.may_pass(now, link) {
+                return None;
+            }
             let (root, sequence, hops) = (beat.root, beat.sequence, beat.hops);
             let peers = BTreeMap::from([(link, (hops - 1, 0))]);
             self.current = Some(Current { root, sequence, hops, peers, heard_at: now, is_settled: false });
@@ -89,11 +104,21 @@ impl Shape {
         let order = current.peers.len();
         let said = current.peers.entry(link).or_insert((beat.hops - 1, order));
         said.0 = said.0.min(beat.hops - 1);
-        if beat.hops >= current.hops {
+        if beat.hops >= current.hops || !self.may_pass(now, link) {
             return None;
         }
-        current.hops = beat.hops;
+        self.current.as_mut()?.hops = beat.hops;
         Some(Beat { hops: beat.hops + 1, ..beat })
+    }
+
+    /// Counts a beat that came over this link. False when there were too many.
+    fn may_pass(&mut self, now: UnixMillis, link: u32) -> bool {
+        let (since, count) = self.passed.entry(link).or_insert((now, 0));
+        if now.abs_diff(*since) >= BEAT_INTERVAL_MS {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= BEATS_PER_LINK_MAX
     }
 
     /// A beat of this node's own, when it is due.
@@ -147,12 +172,14 @@ impl Shape {
 
     fn is_newer(&self, now: UnixMillis, beat: &Beat) -> bool {
         let Some(current) = &self.current else { return true };
+        if is_silent(current, now) {
+            return true;
+        }
         if beat.root == current.root {
             return beat.sequence > current.sequence;
         }
         let day = beat.sequence / BEATS_PER_DAY;
-        is_silent(current, now)
-            || (rank(&beat.root, day) < rank(&current.root, day) && beat.sequence + 2 > current.sequence)
+        rank(&beat.root, day) < rank(&current.root, day) && beat.sequence + 2 > current.sequence
     }
 }
 

@@ -1,22 +1,25 @@
 //! Versions that were announced and have not come yet.
 //!
-//! Always: at most [`MISSING_IDS_MAX`] in all and [`MISSING_IDS_PER_LINK_MAX`] that one link was the first to announce;
-//! what does not fit is left to the comparison of sets.
+//! Always: at most [`MISSING_IDS_MAX`] in all and [`MISSING_IDS_PER_LINK_MAX`] that one link was the first to announce, but
+//! room for [`MISSING_IDS_OWED`] of each link, so that none takes the room of others; what does not fit is left to the
+//! comparison of sets. A version under another key is another entry: who lies about the key keeps nobody from asking.
 
 use std::collections::BTreeMap;
 
-use super::GRAFT_AFTER_MS;
+use super::{Announced, GRAFT_AFTER_MS, GRAFT_IDS_MAX};
 use crate::id::Vid;
+use crate::kind::Audience;
+use crate::limits::LINKS_MAX;
 use crate::time::UnixMillis;
 
 /// Announced versions that are waited for: about 1 MB.
 pub(super) const MISSING_IDS_MAX: usize = 8_192;
-/// Of these, first announced by one link: eight liars are needed to fill the table.
+/// Of these, first announced by one link.
 pub(super) const MISSING_IDS_PER_LINK_MAX: usize = MISSING_IDS_MAX / 8;
+/// For so many that a link was the first to announce there is room even when others have filled the table.
+pub(super) const MISSING_IDS_OWED: usize = MISSING_IDS_MAX / LINKS_MAX;
 /// A graft without an answer for so long goes to another announcer, milliseconds.
 const ANSWER_WAIT_MS: u64 = 1_000;
-/// Announcers that are asked for one version.
-const TRIES_MAX: u32 = 4;
 /// Versions that are asked for and have not come; more are asked for as they come. Bounds what a burst that is merely slow
 /// costs twice.
 pub(super) const ASKED_IDS_MAX: usize = 1_024;
@@ -37,24 +40,32 @@ struct Waiting {
     wait_ms: u64,
     /// When and whom it was asked for last.
     asked: Option<(UnixMillis, u32)>,
-    tries: u32,
+    was_asked: bool,
+}
+
+impl Waiting {
+    /// Whom to ask next: the first announcer, or else any other.
+    fn next_announcers(&self) -> impl Iterator<Item = u32> {
+        let announcers = self.announcers;
+        let others = (0..u64::BITS).filter(move |link| announcers & (1 << link) != 0);
+        std::iter::once(self.first).filter(move |first| announcers & (1 << first) != 0).chain(others)
+    }
 }
 
 /// The table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Missing {
-    waiting: BTreeMap<Vid, Waiting>,
+    waiting: BTreeMap<Announced, Waiting>,
     /// Number of entries by first announcer.
     by_link: BTreeMap<u32, usize>,
-    unanswered: BTreeMap<u32, u32>,
     /// When a missing version last came.
     progress_at: UnixMillis,
 }
 
 impl Missing {
     /// `wait_ms` is how long to wait for it before asking.
-    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, id: Vid, wait_ms: u64) {
-        if let Some(waiting) = self.waiting.get_mut(&id) {
+    pub(super) fn announced(&mut self, now: UnixMillis, link: u32, announced: Announced, wait_ms: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&announced) {
             if waiting.all & (1 << link) == 0 {
                 waiting.announcers |= 1 << link;
                 waiting.all |= 1 << link;
@@ -62,90 +73,109 @@ impl Missing {
             return;
         }
         let of_link = self.by_link.entry(link).or_default();
-        if *of_link >= MISSING_IDS_PER_LINK_MAX || self.waiting.len() >= MISSING_IDS_MAX {
+        let is_full = self.waiting.len() >= MISSING_IDS_MAX && *of_link >= MISSING_IDS_OWED;
+        if is_full || *of_link >= MISSING_IDS_PER_LINK_MAX {
             return;
         }
         *of_link += 1;
         let bit = 1 << link;
-        let waiting = Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, tries: 0 };
-        self.waiting.insert(id, waiting);
+        let waiting =
+            Waiting { announcers: bit, all: bit, first: link, since: now, wait_ms, asked: None, was_asked: false };
+        self.waiting.insert(announced, waiting);
     }
 
     /// It came. Returns who announced it, and whether it had been asked for.
     pub(super) fn remove(&mut self, now: UnixMillis, id: &Vid) -> (u64, bool) {
-        let Some(waiting) = self.take(id) else { return (0, false) };
-        self.progress_at = now;
-        (waiting.all, waiting.tries > 0)
+        let first = Announced::first_of(*id);
+        let of_version = self.waiting.range(first..).take_while(|(announced, _)| announced.vid == *id);
+        let came: Vec<Announced> = of_version.map(|(announced, _)| *announced).collect();
+        let (mut announcers, mut was_asked) = (0, false);
+        for announced in &came {
+            let Some(waiting) = self.take(announced) else { continue };
+            self.progress_at = now;
+            announcers |= waiting.all;
+            was_asked |= waiting.was_asked;
+        }
+        (announcers, was_asked)
     }
 
     pub(super) fn forget_link(&mut self, link: u32) {
         let bit = 1 << link;
         let mut gone = Vec::new();
-        for (id, waiting) in &mut self.waiting {
+        for (announced, waiting) in &mut self.waiting {
             waiting.announcers &= !bit;
             waiting.all &= !bit;
             // Whoever gets this number next has not been asked.
             waiting.asked = waiting.asked.filter(|(_, asked)| *asked != link);
             if waiting.all == 0 {
-                gone.push(*id);
+                gone.push(*announced);
             } else if waiting.first == link {
                 waiting.first = waiting.all.trailing_zeros();
                 *self.by_link.entry(waiting.first).or_default() += 1;
             }
         }
-        for id in gone {
-            self.waiting.remove(&id);
+        for announced in gone {
+            self.waiting.remove(&announced);
         }
         self.by_link.remove(&link);
-        self.unanswered.remove(&link);
     }
 
-    /// What to ask for now, by link.
-    pub(super) fn due(&mut self, now: UnixMillis) -> BTreeMap<u32, Vec<Vid>> {
+    /// What to ask for now, by link. Links take turns, so that what one of them announced does not wait for all that another
+    /// one did. `free` is the number of requests that each link has room for; what is asked for is taken from it.
+    pub(super) fn due(&mut self, now: UnixMillis, free: &mut BTreeMap<u32, usize>) -> BTreeMap<u32, Vec<Announced>> {
         let is_burst = self.waiting.len() >= BURST_IDS_MIN && elapsed(self.progress_at, now) < GRAFT_AFTER_MS;
         let is_open = |waiting: &Waiting| waiting.asked.is_some_and(|(at, _)| elapsed(at, now) < ANSWER_WAIT_MS);
-        let mut open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
-        let mut due: BTreeMap<u32, Vec<Vid>> = BTreeMap::new();
+        let open = self.waiting.values().filter(|waiting| is_open(waiting)).count();
+        let mut by_link: BTreeMap<u32, Vec<Announced>> = BTreeMap::new();
+        let mut asked: BTreeMap<(u32, Audience), usize> = BTreeMap::new();
         let mut hopeless = Vec::new();
-        for (id, waiting) in &mut self.waiting {
+        for (announced, waiting) in &mut self.waiting {
             let wait_ms = if is_burst { BURST_WAIT_MS_MAX } else { waiting.wait_ms };
             if is_open(waiting) || elapsed(waiting.since, now) < wait_ms {
                 continue;
             }
-            if let Some((_, asked)) = waiting.asked.take() {
-                *self.unanswered.entry(asked).or_default() += 1;
-            }
-            if waiting.announcers == 0 || waiting.tries >= TRIES_MAX {
-                hopeless.push(*id);
+            waiting.asked = None;
+            if waiting.announcers == 0 {
+                hopeless.push(*announced);
                 continue;
             }
-            if open >= ASKED_IDS_MAX {
+            let audience = announced.slot.audience;
+            let Some(link) = waiting.next_announcers().find(|link| {
+                let is_begun = asked.get(&(*link, audience)).is_some_and(|asked| asked % GRAFT_IDS_MAX != 0);
+                is_begun || free.get(link).is_some_and(|free| *free > 0)
+            }) else {
                 continue;
+            };
+            let asked = asked.entry((link, audience)).or_default();
+            if asked.is_multiple_of(GRAFT_IDS_MAX)
+                && let Some(free) = free.get_mut(&link)
+            {
+                *free = free.saturating_sub(1);
             }
-            let is_first_left = waiting.announcers & (1 << waiting.first) != 0;
-            let link = if is_first_left { waiting.first } else { waiting.announcers.trailing_zeros() };
-            waiting.announcers &= !(1 << link);
-            waiting.asked = Some((now, link));
-            waiting.tries += 1;
-            open += 1;
-            due.entry(link).or_default().push(*id);
+            *asked += 1;
+            by_link.entry(link).or_default().push(*announced);
         }
-        for id in hopeless {
-            self.take(&id);
+        for announced in hopeless {
+            self.take(&announced);
         }
-        due
+        take_turns(&mut by_link, ASKED_IDS_MAX.saturating_sub(open));
+        for (link, due) in &by_link {
+            for announced in due {
+                let Some(waiting) = self.waiting.get_mut(announced) else { continue };
+                waiting.announcers &= !(1 << link);
+                waiting.asked = Some((now, *link));
+                waiting.was_asked = true;
+            }
+        }
+        by_link
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    pub(super) fn take_unanswered(&mut self) -> BTreeMap<u32, u32> {
-        std::mem::take(&mut self.unanswered)
-    }
-
-    fn take(&mut self, id: &Vid) -> Option<Waiting> {
-        let waiting = self.waiting.remove(id)?;
+    fn take(&mut self, announced: &Announced) -> Option<Waiting> {
+        let waiting = self.waiting.remove(announced)?;
         if let Some(of_link) = self.by_link.get_mut(&waiting.first) {
             *of_link = of_link.saturating_sub(1);
         }
@@ -156,6 +186,21 @@ impl Missing {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
+}
+
+/// Keeps `room` entries in all: the first of each link, then the second of each, and so on.
+fn take_turns(by_link: &mut BTreeMap<u32, Vec<Announced>>, mut room: usize) {
+    let mut kept: BTreeMap<u32, usize> = BTreeMap::new();
+    for turn in 0..by_link.values().map(Vec::len).max().unwrap_or(0) {
+        for (link, _) in by_link.iter().filter(|(_, due)| due.len() > turn).take(room) {
+            *kept.entry(*link).or_default() += 1;
+            room -= 1;
+        }
+    }
+    by_link.retain(|link, due| {
+        due.truncate(kept.get(link).copied().unwrap_or(0));
+        !due.is_empty()
+    });
 }
 
 /// Milliseconds since `at`. A clock that leapt back must not make anything wait for as long as it leapt.

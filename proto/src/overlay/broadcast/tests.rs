@@ -1,7 +1,9 @@
 //! What the broadcast always does, each limit with its neighbour.
 
-use super::super::tests::peer;
-use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_PER_LINK_MAX};
+mod beats;
+
+use super::super::tests::{announced, peer, wants_free};
+use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_OWED, MISSING_IDS_PER_LINK_MAX};
 use super::*;
 
 const NOW: UnixMillis = 1_800_000_000_000;
@@ -31,7 +33,7 @@ fn pushed(from: u32) -> Source {
 
 fn grafts(signals: &[Signal]) -> Vec<(Peer, Vec<Vid>)> {
     let graft = |signal: &Signal| match signal {
-        Signal::Graft { to, ids } => Some((*to, ids.clone())),
+        Signal::Graft { to, missing } => Some((*to, missing.iter().map(|announced| announced.vid).collect())),
         _ => None,
     };
     signals.iter().filter_map(graft).collect()
@@ -111,41 +113,50 @@ fn whoever_brings_something_first_is_in_the_tree() {
 fn what_was_announced_and_does_not_come_is_asked_for_once_the_wait_is_over() {
     let mut broadcast = node(40, 3);
     broadcast.pruned(&peer(2));
-    broadcast.announced(NOW, &peer(2), id(1));
-    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1)), []);
-    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2)), [(peer(2), vec![id(1)])]);
+    broadcast.announced(NOW, &peer(2), announced(id(1)));
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1, wants_free)), []);
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2, wants_free)), [(peer(2), vec![id(1)])]);
     assert!(eager(&broadcast).contains(&peer(2)));
-    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2 + 1)), [], "it is asked for once");
+    assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2 + 1, wants_free)), [], "it is asked for once");
 }
 
 #[test]
 fn what_comes_in_time_is_not_asked_for() {
     let mut broadcast = node(40, 3);
-    broadcast.announced(NOW, &peer(2), id(1));
+    broadcast.announced(NOW, &peer(2), announced(id(1)));
     broadcast.accepted(NOW + 100, pushed(1), id(1), |_| true);
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), []);
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_000, wants_free)), []);
     assert!(broadcast.is_known_to(&peer(2), &id(1)), "who announces it needs no announcement");
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_asked_of_the_next_and_told() {
+fn an_answer_that_does_not_come_is_asked_of_the_next() {
     let mut broadcast = node(40, 3);
-    broadcast.announced(NOW, &peer(2), id(1));
-    broadcast.announced(NOW, &peer(3), id(1));
-    let first = grafts(&broadcast.tick(NOW + 1_000));
-    let second = grafts(&broadcast.tick(NOW + 5_000));
+    broadcast.announced(NOW, &peer(2), announced(id(1)));
+    broadcast.announced(NOW, &peer(3), announced(id(1)));
+    let first = grafts(&broadcast.tick(NOW + 1_000, wants_free));
+    let second = grafts(&broadcast.tick(NOW + 5_000, wants_free));
     assert_eq!((first[0].0, second[0].0), (peer(2), peer(3)));
-    assert_eq!(broadcast.unanswered(), [(peer(2), 1)]);
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_000)), [], "nobody is left");
+    assert_eq!(grafts(&broadcast.tick(NOW + 10_000, wants_free)), [], "nobody is left");
     assert_eq!(broadcast.missing.len(), 0);
-    assert_eq!(broadcast.unanswered(), [(peer(3), 1)]);
+}
+
+#[test]
+fn after_four_silent_announcers_the_fifth_is_asked_or_sets_are_compared() {
+    let mut broadcast = node(40, 6);
+    for number in 1..=5 {
+        broadcast.announced(NOW, &peer(number), announced(id(1)));
+    }
+    let asked = (1..=10).flat_map(|second| grafts(&broadcast.tick(NOW + second * 1_000, wants_free))).map(|(to, _)| to);
+    assert_eq!(sorted(asked.collect()), peers(1..=5), "each once");
+    assert_eq!(broadcast.missing.len(), 0);
 }
 
 #[test]
 fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced() {
     let mut broadcast = node(40, 3);
-    broadcast.announced(NOW, &peer(1), id(1));
-    broadcast.tick(NOW + 1_000);
+    broadcast.announced(NOW, &peer(1), announced(id(1)));
+    broadcast.tick(NOW + 1_000, wants_free);
     let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(1), |_| true);
     assert_eq!(sorted(spread.push), peers([2, 3]));
     let spread = broadcast.accepted(NOW + 1_100, Source::Pulled { from: peer(1) }, id(2), |_| true);
@@ -156,27 +167,39 @@ fn the_answer_to_a_graft_goes_on_and_what_a_comparison_found_is_only_announced()
 fn one_link_may_announce_1024_missing_versions_and_all_together_8192() {
     let mut broadcast = node(40, 10);
     for number in 0..=MISSING_IDS_PER_LINK_MAX as u32 {
-        broadcast.announced(NOW, &peer(1), id(number));
+        broadcast.announced(NOW, &peer(1), announced(id(number)));
     }
     assert_eq!(broadcast.missing.len(), MISSING_IDS_PER_LINK_MAX);
     for number in 0..=MISSING_IDS_MAX as u32 {
-        broadcast.announced(NOW, &peer(2 + number % 9), id(10_000 + number));
+        broadcast.announced(NOW, &peer(2 + number % 9), announced(id(10_000 + number)));
     }
     assert_eq!(broadcast.missing.len(), MISSING_IDS_MAX);
+}
+
+#[test]
+fn of_128_versions_each_link_may_be_the_first_announcer_however_full_the_table_is() {
+    let mut broadcast = node(40, 10);
+    for number in 0..MISSING_IDS_MAX as u32 {
+        broadcast.announced(NOW, &peer(1 + number % 8), announced(id(number)));
+    }
+    for number in 0..=MISSING_IDS_OWED as u32 {
+        broadcast.announced(NOW, &peer(9), announced(id(10_000 + number)));
+    }
+    assert_eq!(broadcast.missing.len(), MISSING_IDS_MAX + MISSING_IDS_OWED);
 }
 
 #[test]
 fn what_is_asked_for_at_once_is_limited() {
     let mut broadcast = node(40, 10);
     for number in 0..=ASKED_IDS_MAX as u32 {
-        broadcast.announced(NOW, &peer(1 + number % 2), id(number));
+        broadcast.announced(NOW, &peer(1 + number % 2), announced(id(number)));
     }
-    let asked = grafts(&broadcast.tick(NOW + 10_000));
+    let asked = grafts(&broadcast.tick(NOW + 10_000, wants_free));
     assert!(asked.iter().all(|(_, ids)| ids.len() <= GRAFT_IDS_MAX));
     assert_eq!(asked.iter().map(|(_, ids)| ids.len()).sum::<usize>(), ASKED_IDS_MAX);
     broadcast.accepted(NOW + 10_010, Source::Pulled { from: asked[0].0 }, asked[0].1[0], |_| true);
     // One came, so one more may be asked for, as soon as the burst pauses.
-    let more = grafts(&broadcast.tick(NOW + 10_900));
+    let more = grafts(&broadcast.tick(NOW + 10_900, wants_free));
     assert_eq!(more.iter().map(|(_, ids)| ids.len()).sum::<usize>(), 1);
 }
 
@@ -184,14 +207,14 @@ fn what_is_asked_for_at_once_is_limited() {
 fn in_a_burst_that_still_brings_something_nothing_is_asked_for() {
     let mut broadcast = node(40, 3);
     for number in 0..200 {
-        broadcast.announced(NOW, &peer(2), id(number));
+        broadcast.announced(NOW, &peer(2), announced(id(number)));
     }
     for number in 0..20 {
         let now = NOW + 100 * u64::from(number);
         broadcast.accepted(now, pushed(1), id(number), |_| true);
-        assert_eq!(grafts(&broadcast.tick(now)), []);
+        assert_eq!(grafts(&broadcast.tick(now, wants_free)), []);
     }
-    assert!(!grafts(&broadcast.tick(NOW + 5_000)).is_empty(), "it has stopped");
+    assert!(!grafts(&broadcast.tick(NOW + 5_000, wants_free)).is_empty(), "it has stopped");
 }
 
 #[test]
@@ -216,15 +239,15 @@ fn links_are_64_at_most() {
 fn a_new_link_inherits_nothing_from_one_that_is_gone() {
     let mut broadcast = node(40, 3);
     broadcast.accepted(NOW, pushed(3), id(1), |_| true);
-    broadcast.announced(NOW, &peer(3), id(2));
+    broadcast.announced(NOW, &peer(3), announced(id(2)));
     broadcast.link_down(&peer(3));
     broadcast.link_up(peer(4));
     assert!(!broadcast.is_known_to(&peer(4), &id(1)));
     assert!(
         broadcast
-            .tick(NOW + 10_000)
+            .tick(NOW + 10_000, wants_free)
             .iter()
-            .all(|signal| !matches!(signal, Signal::Graft { ids, .. } if !ids.is_empty()))
+            .all(|signal| !matches!(signal, Signal::Graft { missing, .. } if !missing.is_empty()))
     );
 }
 
@@ -235,7 +258,7 @@ fn a_node_that_loses_its_last_eager_link_takes_another_at_once() {
     broadcast.pruned(&peer(3));
     broadcast.link_down(&peer(1));
     assert_eq!(eager(&broadcast).len(), 1);
-    assert_eq!(grafts(&broadcast.tick(NOW)), [(eager(&broadcast)[0], vec![])]);
+    assert_eq!(grafts(&broadcast.tick(NOW, wants_free)), [(eager(&broadcast)[0], vec![])]);
 }
 
 #[test]
@@ -244,89 +267,4 @@ fn a_node_whose_last_eager_link_is_pruned_takes_another_at_once() {
     broadcast.pruned(&peer(1));
     broadcast.pruned(&peer(2));
     assert_eq!(eager(&broadcast).len(), 1);
-}
-
-fn beat(root: u32, sequence: u64, hops: u32) -> Beat {
-    Beat { root: peer(root), sequence, hops }
-}
-
-fn settled(broadcast: &mut Broadcast, now: UnixMillis) -> Vec<Peer> {
-    broadcast.tick(now + 10_000);
-    sorted(eager(broadcast))
-}
-
-#[test]
-fn after_a_beat_the_nearest_is_the_parent_and_others_as_near_are_lazy() {
-    let minute = NOW / BEAT_INTERVAL_MS;
-    let mut broadcast = node(40, 4);
-    broadcast.beat(NOW, &peer(1), beat(9, minute, 4), true);
-    broadcast.beat(NOW, &peer(2), beat(9, minute, 3), true);
-    broadcast.beat(NOW, &peer(3), beat(9, minute, 4), true);
-    broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
-    // This node is 3 hops away; 4 is 4 hops away and may be its child.
-    assert_eq!(settled(&mut broadcast, NOW), peers([2, 4]));
-}
-
-#[test]
-fn who_loses_its_parent_takes_the_next_nearest_and_nobody_who_may_be_its_child() {
-    let minute = NOW / BEAT_INTERVAL_MS;
-    let mut broadcast = node(40, 4);
-    broadcast.beat(NOW, &peer(1), beat(9, minute, 3), true);
-    broadcast.beat(NOW, &peer(2), beat(9, minute, 4), true);
-    broadcast.beat(NOW, &peer(3), beat(9, minute, 3), true);
-    broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
-    assert_eq!(settled(&mut broadcast, NOW), peers([1, 4]));
-    broadcast.link_down(&peer(1));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_001)), [(peer(3), vec![])]);
-    broadcast.link_down(&peer(3));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_002)), [(peer(2), vec![])]);
-    broadcast.link_down(&peer(2));
-    assert_eq!(grafts(&broadcast.tick(NOW + 10_003)), [], "4 may be behind this node");
-    assert_eq!(eager(&broadcast), [peer(4)]);
-}
-
-#[test]
-fn a_beat_is_passed_on_when_it_is_new_or_came_on_a_shorter_way() {
-    let minute = NOW / BEAT_INTERVAL_MS;
-    let mut broadcast = node(40, 3);
-    let passed = |passed: Option<(Vec<Peer>, Beat)>| passed.map(|(to, beat)| (sorted(to), beat.hops));
-    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute, 4), true)), Some((peers([2, 3]), 5)));
-    assert_eq!(passed(broadcast.beat(NOW, &peer(2), beat(9, minute, 4), true)), None);
-    assert_eq!(passed(broadcast.beat(NOW, &peer(3), beat(9, minute, 2), true)), Some((peers([1, 2]), 3)));
-    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute - 1, 1), true)), None, "an old one");
-}
-
-#[test]
-fn beats_of_strangers_of_other_times_and_from_too_far_are_not_passed_on() {
-    let minute = NOW / BEAT_INTERVAL_MS;
-    let mut broadcast = node(40, 2);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 1), false), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute + 11, 1), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, BEAT_HOPS_MAX), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 0), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(0, minute, 1), true), None, "this node's own");
-    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute + 10, BEAT_HOPS_MAX - 1), true).is_some());
-}
-
-#[test]
-fn who_hears_no_beat_beats_itself_and_stops_when_a_better_one_does() {
-    let mut broadcast = node(40, 2);
-    let beats = |broadcast: &mut Broadcast, from: UnixMillis, seconds: u64| -> usize {
-        let at = |second| from + second * 1_000;
-        let is_beat = |signal: &Signal| matches!(signal, Signal::Beat { .. });
-        (0..seconds).map(|second| broadcast.tick(at(second)).iter().filter(|signal| is_beat(signal)).count()).sum()
-    };
-    assert!(beats(&mut broadcast, NOW, 300) >= 4);
-    let now = NOW + 300_000;
-    let better =
-        (1..50).find(|root| broadcast.beat(now, &peer(1), beat(*root, now / BEAT_INTERVAL_MS, 3), true).is_some());
-    assert!(better.is_some(), "one of 49 ranks before node 0");
-    assert_eq!(beats(&mut broadcast, now, 60), 0);
-    assert!(beats(&mut broadcast, now + 60_000, 300) > 0, "the better one has fallen silent");
-}
-
-#[test]
-fn up_to_thirty_nodes_nobody_beats() {
-    let mut broadcast = node(FULL_MESH_MAX, 3);
-    assert!((0..300).all(|second| broadcast.tick(NOW + second * 1_000).is_empty()));
 }

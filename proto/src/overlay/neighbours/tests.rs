@@ -1,5 +1,7 @@
 //! What the neighbours always do, each limit with its neighbour.
 
+mod room;
+
 use std::sync::Arc;
 
 use super::super::candidates::{Candidate, Candidates};
@@ -169,86 +171,6 @@ fn a_lost_outbound_link_is_replaced_at_once() {
     let dialled = dials(&neighbours.tick(NOW + 10_000));
     assert_eq!(dialled.len(), 1);
     assert_ne!(dialled[0], lost);
-}
-
-#[test]
-fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_the_newest_goes() {
-    let mut neighbours = among(200);
-    run(&mut neighbours, NOW, 10);
-    let own = outbound(&neighbours);
-    let strangers: Vec<Peer> = (1..=200).map(peer).filter(|peer| !own.contains(peer)).collect();
-    for (number, stranger) in strangers.iter().take(INBOUND_LINKS_MAX).enumerate() {
-        neighbours.connected(NOW + 20_000 + number as u64, *stranger, false);
-    }
-    assert_eq!(dropped(&neighbours.tick(NOW + 21_000)), []);
-    let last = strangers[INBOUND_LINKS_MAX];
-    neighbours.connected(NOW + 22_000, last, false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 22_000 + NEWCOMER_MS - 1)), []);
-    let actions = neighbours.tick(NOW + 22_000 + NEWCOMER_MS);
-    assert_eq!(dropped(&actions), [(last, DropReason::Crowded)]);
-    let told = actions.iter().find_map(|action| match action {
-        Action::Drop { instead, .. } => Some(instead.clone()),
-        _ => None,
-    });
-    let told = told.expect("one is dropped");
-    assert!(told.len() == SHUFFLE_PEERS_MAX && !told.contains(&last));
-    assert_eq!(outbound(&neighbours), own);
-}
-
-#[test]
-fn newcomers_get_time_to_learn_of_others_and_are_eight_at_most_beyond_the_limit() {
-    let mut neighbours = among(200);
-    for number in 1..=(INBOUND_LINKS_MAX + NEWCOMERS_MAX) as u32 {
-        let at = NOW + if number > INBOUND_LINKS_MAX as u32 { 2 * NEWCOMER_MS } else { 0 };
-        neighbours.connected(at, peer(number), false);
-    }
-    let now = NOW + 2 * NEWCOMER_MS;
-    assert_eq!(dropped(&neighbours.tick(now)), []);
-    neighbours.connected(now, peer(100), false);
-    assert_eq!(dropped(&neighbours.tick(now)), [(peer(100), DropReason::Crowded)]);
-}
-
-#[test]
-fn when_inbound_links_are_too_many_the_organisation_with_most_loses_its_newest() {
-    // Two nodes each of sixty organisations.
-    let mut neighbours = among_orgs(120, 60);
-    for number in 1..=INBOUND_LINKS_MAX as u32 {
-        // 1 and 61 belong together; all others are alone.
-        neighbours.connected(NOW + u64::from(number), peer(if number == 2 { 61 } else { number }), false);
-    }
-    neighbours.tick(NOW + 100);
-    neighbours.connected(NOW + 200, peer(50), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 200 + NEWCOMER_MS)), [(peer(61), DropReason::Crowded)]);
-}
-
-#[test]
-fn an_organisation_gets_two_links_and_no_third_while_there_are_others() {
-    let mut neighbours = among_orgs(120, 40);
-    neighbours.connected(NOW, peer(1), false);
-    neighbours.connected(NOW + 1, peer(41), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 2)), []);
-    neighbours.connected(NOW + 3, peer(81), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 4 + NEWCOMER_MS)), [(peer(81), DropReason::Crowded)]);
-    let mut few = among_orgs(120, 2);
-    run(&mut few, NOW, 30);
-    assert_eq!(few.links.len(), OUTBOUND_LINKS_WANTED, "two organisations must do");
-}
-
-#[test]
-fn one_organisation_with_many_keys_gets_no_more_outbound_links_than_another() {
-    let mut hostile = 0;
-    for seed in 0..200 {
-        let node = |number| {
-            let org = if number <= 64 { org(1) } else { org(number) };
-            Candidate { peer: peer(number), org, is_dialable: true }
-        };
-        let mut neighbours = Neighbours::new(peer(0), seed);
-        neighbours.set_candidates(Arc::new(Candidates::new((1..=128).map(node))));
-        run(&mut neighbours, NOW, 10);
-        hostile += outbound(&neighbours).iter().filter(|found| (1..=64).any(|number| peer(number) == **found)).count();
-    }
-    let all = 200 * OUTBOUND_LINKS_WANTED;
-    assert!(hostile * 20 < all, "{hostile} of {all} links lead to the organisation that holds half of the keys");
 }
 
 #[test]

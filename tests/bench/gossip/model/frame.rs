@@ -1,7 +1,9 @@
 //! Frames of the model: what they do to who gets them, and what they weigh.
 
 use fingerpost_proto::key::PublicKey;
-use fingerpost_proto::overlay::{Beat, Route, Signal, Source};
+use fingerpost_proto::kind::Audience;
+use fingerpost_proto::overlay::{Announced, Beat, Route, Signal, Source};
+use fingerpost_proto::set::{SetKey, Slot};
 
 use super::super::world::{FRAME_OVERHEAD_BYTES, PAYLOAD_BYTES, latency_us};
 use super::{Event, GREETING_BYTES, Model};
@@ -69,7 +71,9 @@ impl Model {
                     if self.tally.is_at(message as usize, to as usize) {
                         broadcast.held_by(&key, &self.vids[message as usize]);
                     } else {
-                        broadcast.announced(now, &key, self.vids[message as usize]);
+                        let vid = self.vids[message as usize];
+                        let slot = Slot { audience: Audience::Public, key: SetKey(vid.0) };
+                        broadcast.announced(now, &key, Announced { vid, slot });
                     }
                 }
             }

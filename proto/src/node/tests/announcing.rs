@@ -1,0 +1,138 @@
+//! What is announced and does not come is asked for, whoever withholds it.
+
+#![allow(clippy::unwrap_used)]
+
+use super::super::*;
+use super::world::*;
+use crate::limits::{OFFER_PAIRS_MAX, WANT_KEYS_MAX, WANTS_OPEN_MAX};
+use crate::sync::{Pair, read_keys, write_pairs};
+use crate::v1;
+use crate::v1::frame::Content;
+
+/// A link of node 0 to another one, which says what the test has it say.
+fn greet(world: &mut World, peer: Peer) {
+    let hello =
+        v1::Hello { level: 1, level_min: 1, network: world.network().0.to_vec(), clock_ms: NOW, ..Default::default() };
+    world.nodes[0].handle(world.now, Input::Connected { peer, outbound: false });
+    receive(world, peer, Content::Hello(hello));
+}
+
+fn receive(world: &mut World, peer: Peer, content: Content) -> Vec<Output> {
+    world.nodes[0].handle(world.now, Input::Received { peer, frame: write_frame(content) })
+}
+
+fn announce(world: &mut World, peer: Peer, pairs: &[Pair]) {
+    receive(world, peer, Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(pairs), announced: true, ..Default::default() }));
+}
+
+/// Ticks of node 0 for so long. Returns whom it sent which wants.
+fn run(world: &mut World, ms: u64) -> Vec<(Peer, v1::Want)> {
+    let mut wants = Vec::new();
+    for _ in 0..ms / 250 {
+        world.now += 250;
+        let outputs = world.nodes[0].handle(world.now, Input::Tick);
+        wants.extend(wants_in(&outputs));
+    }
+    wants
+}
+
+fn wants_in(outputs: &[Output]) -> Vec<(Peer, v1::Want)> {
+    let want = |output: &Output| match output {
+        Output::Send { to, frame } => match read_frame(frame) {
+            Ok(Content::Want(want)) => Some((to[0], want)),
+            _ => None,
+        },
+        _ => None,
+    };
+    outputs.iter().filter_map(want).collect()
+}
+
+/// Whom this key was asked of, in order.
+fn asked(wants: &[(Peer, v1::Want)], key: SetKey) -> Vec<Peer> {
+    let has_key = |want: &v1::Want| read_keys(&want.keys, 256).unwrap().contains(&key);
+    wants.iter().filter(|(_, want)| want.graft && has_key(want)).map(|(peer, _)| *peer).collect()
+}
+
+fn pair_of(version: &SignedVersion) -> Pair {
+    (Slot::of(version.header()).key, version.vid())
+}
+
+/// Versions that do not exist. Those with lower numbers are looked at first.
+fn invented(numbers: std::ops::Range<u32>) -> Vec<Pair> {
+    let bytes = |number: u32| std::array::from_fn(|at| number.to_be_bytes().get(at).copied().unwrap_or(0));
+    numbers.map(|number| (SetKey(bytes(number)), Vid(bytes(number)))).collect()
+}
+
+#[test]
+fn what_the_first_announcer_withholds_is_asked_of_the_next_by_its_key() {
+    let mut world = World::new(3);
+    let (first, second) = (world.peer(1), world.peer(2));
+    greet(&mut world, first);
+    greet(&mut world, second);
+    let pair = pair_of(&world.service(1, "a", "A", 0));
+    announce(&mut world, first, &[pair]);
+    announce(&mut world, second, &[pair]);
+    let wants = run(&mut world, 3_000);
+    assert_eq!(asked(&wants, pair.0), [first, second]);
+}
+
+#[test]
+fn a_liar_that_announces_a_version_under_another_key_does_not_keep_it_from_being_asked_for() {
+    let mut world = World::new(3);
+    let (liar, honest) = (world.peer(1), world.peer(2));
+    greet(&mut world, liar);
+    greet(&mut world, honest);
+    let (key, vid) = pair_of(&world.service(1, "a", "A", 0));
+    announce(&mut world, liar, &[(SetKey::default(), vid)]);
+    announce(&mut world, honest, &[(key, vid)]);
+    assert_eq!(asked(&run(&mut world, 3_000), key), [honest]);
+}
+
+#[test]
+fn one_peers_announcements_displace_nobody_elses() {
+    let mut world = World::new(3);
+    let (liar, honest) = (world.peer(1), world.peer(2));
+    greet(&mut world, liar);
+    greet(&mut world, honest);
+    for number in 0..17 {
+        announce(&mut world, liar, &invented(number * OFFER_PAIRS_MAX as u32..(number + 1) * OFFER_PAIRS_MAX as u32));
+    }
+    run(&mut world, 1_000);
+    let pair = pair_of(&world.service(1, "a", "A", 0));
+    announce(&mut world, honest, &[pair]);
+    let mut wants = Vec::new();
+    for number in 0..10 {
+        announce(&mut world, liar, &invented(number * 1_000..number * 1_000 + OFFER_PAIRS_MAX as u32));
+        wants.extend(run(&mut world, 250));
+    }
+    assert_eq!(asked(&wants, pair.0), [honest]);
+}
+
+/// A peer offers so many versions, and half a minute later announces one. Returns how often it was asked for anything before,
+/// after, and once it had answered the first want.
+fn requests(offered: usize) -> (usize, usize, usize) {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    greet(&mut world, peer);
+    let offer = v1::Offer { audience: 0, pairs: write_pairs(&invented(0..offered as u32)), announced: false, ..Default::default() };
+    let wants = wants_in(&receive(&mut world, peer, Content::Offer(offer)));
+    let pair = pair_of(&world.service(1, "a", "A", 0));
+    announce(&mut world, peer, &[pair]);
+    let more = run(&mut world, 5_000);
+    let answer = v1::Versions { want: wants[0].1.want, last: true, ..Default::default() };
+    receive(&mut world, peer, Content::Versions(answer));
+    let all = more.iter().cloned().chain(run(&mut world, 2_000)).collect::<Vec<_>>();
+    assert_eq!(asked(&all, pair.0), [peer]);
+    (wants.len(), more.len(), all.len())
+}
+
+#[test]
+fn grafts_and_wants_together_are_four_at_most() {
+    assert_eq!(requests(3 * WANT_KEYS_MAX), (3, 1, 1));
+    assert_eq!(requests(4 * WANT_KEYS_MAX), (4, 0, 1), "the graft waits until there is room");
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    greet(&mut world, peer);
+    announce(&mut world, peer, &invented(0..OFFER_PAIRS_MAX as u32));
+    assert_eq!(run(&mut world, 10_000).len(), WANTS_OPEN_MAX);
+}
