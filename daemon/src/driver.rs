@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
+use fingerpost_proto::overlay::neighbours::INTRODUCED_MAX;
 use fingerpost_proto::v1;
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,8 +46,6 @@ pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 const TICKS_PER_SYNC: u64 = 4;
 /// A node without a network tries its operator's peers each so many ticks, so that people see what they say.
 const TICKS_PER_KNOCK: u64 = 40;
-/// Nodes to be linked to whatever the cards say; more than any operator names.
-const INTRODUCED_MAX: usize = 64;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 

@@ -3,7 +3,7 @@
 //! In: links, versions that were accepted, came again or were announced, time. Out: [`Spread`]s, prunes and [`Signal`]s.
 //! Always: a version that was accepted is pushed or announced over every allowed link whose peer is not known to hold
 //! it; a link over which a second copy came becomes lazy, but never the one that brought the first.
-//! Spec: `spec/11-dissemination.md`, section 3. Tested: `broadcast/tests.rs`.
+//! Spec: `spec/11-dissemination.md`, section 4. Tested: `broadcast/tests.rs`.
 //!
 //! Eager links of all nodes together form one tree, which every version follows whoever published it; the others only
 //! announce, and where the tree is torn what was announced is asked for (after PlumTree, Leitao et al., 2007). Left to itself

@@ -35,8 +35,9 @@ pub const INBOUND_LINKS_MAX: usize = 24;
 pub const LINKS_PER_ORG_MAX: usize = 2;
 /// Attempts under way at once.
 pub const DIALS_AT_ONCE_MAX: usize = 4;
-/// Nodes that are dialled although no card lists them, from invites and the configuration.
-pub const INTRODUCED_MAX: usize = 16;
+/// Nodes that are dialled although no card lists them, from invites and the configuration: more than an operator names, and with
+/// all of them linked there is room for the links of the overlay.
+pub const INTRODUCED_MAX: usize = 32;
 /// Keys in one `Neighbours` frame.
 pub const SHUFFLE_PEERS_MAX: usize = 16;
 
@@ -71,6 +72,9 @@ pub const NEWCOMERS_MAX: usize = 8;
 pub const POINTS_MAX: u32 = 100;
 /// A peer that was shut out may come back below so many points.
 pub const POINTS_FORGIVEN: u32 = 50;
+
+const _: () = assert!(INTRODUCED_MAX + OUTBOUND_LINKS_WANTED + INBOUND_LINKS_MAX <= LINKS_MAX);
+const _: () = assert!(FULL_MESH_MAX + INTRODUCED_MAX <= LINKS_MAX);
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

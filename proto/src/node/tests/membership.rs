@@ -318,3 +318,36 @@ fn who_leaves_in_a_batch_is_told_nothing_of_members_in_answer_to_it() {
     assert!(!is_told(&outputs));
     assert!(outputs.iter().any(|output| matches!(output, Output::Disconnect { .. })));
 }
+
+#[test]
+fn a_member_whose_card_lists_anothers_node_and_no_address_does_not_keep_it_from_being_dialled() {
+    let card = |org: &Org| v1::OrgCard::decode(org.card.as_slice()).unwrap();
+    let renamed = |org: Org, card: v1::OrgCard| {
+        let card = card.encode_to_vec();
+        Org { id: OrgId::of_genesis_card(&card), card, ..org }
+    };
+    let (own, victim) = (Org::new(1), Org::new(2));
+    let victim_card = v1::OrgCard { endpoints: vec!["victim.example:7474".into()], ..card(&victim) };
+    let victim = renamed(victim, victim_card);
+    for liar_comes_first in [true, false] {
+        let liars = (0..=255).map(|nonce| {
+            let liar = Org::new(3);
+            let mut card = v1::OrgCard { nonce: vec![nonce; 16], ..card(&liar) };
+            let node = public(&victim.node).as_bytes().to_vec();
+            card.devices.push(v1::Device { key: node, roles: vec![2], ..Default::default() });
+            renamed(liar, card)
+        });
+        let liar = liars.into_iter().find(|liar| (liar.id < victim.id) == liar_comes_first).unwrap();
+        let charter = charter(&[&own, &victim, &liar]);
+        let mut node = Node::new(charter.clone(), public(&own.node), 0);
+        let cards = [&own, &victim, &liar]
+            .map(|org| [org.card_version(charter.network), org.acceptance(charter.network, None)]);
+        for version in cards.as_flattened() {
+            node.restore(version.clone(), false);
+        }
+        node.restored();
+        assert_eq!(node.standing(&liar.id), Standing::Member);
+        let dialled = node.handle(NOW, Input::Tick);
+        assert!(dialled.contains(&Output::Dial { peer: public(&victim.node) }), "{dialled:?}");
+    }
+}

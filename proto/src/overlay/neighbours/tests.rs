@@ -322,7 +322,7 @@ fn everyone_is_reached_when_all_who_are_up_are_linked() {
 }
 
 #[test]
-fn introduced_nodes_are_dialled_first_and_are_sixteen_at_most() {
+fn introduced_nodes_are_dialled_first_and_are_thirty_two_at_most() {
     let mut neighbours = among(100);
     for number in 0..INTRODUCED_MAX as u32 {
         assert!(neighbours.introduce(peer(200 + number)));
@@ -331,6 +331,9 @@ fn introduced_nodes_are_dialled_first_and_are_sixteen_at_most() {
     assert!(neighbours.introduce(peer(200)), "again");
     let dialled = dials(&neighbours.tick(NOW));
     assert!(dialled.iter().all(|dialled| neighbours.introduced.contains(dialled)), "{dialled:?}");
+    dialled.iter().for_each(|peer| neighbours.connected(NOW, *peer, true));
+    run(&mut neighbours, NOW, 20);
+    assert!(neighbours.introduced.iter().all(|peer| neighbours.links.contains_key(peer)), "each is dialled");
 }
 
 #[test]
