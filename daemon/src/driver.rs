@@ -12,6 +12,8 @@ mod links;
 mod performing;
 mod refusals;
 mod restoring;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -74,6 +76,8 @@ pub(crate) struct Driver {
     members_changed: tokio::sync::watch::Sender<u64>,
     /// Why the store takes no writes now.
     read_only: Option<String>,
+    /// The node is being built again after a failed commit, which must not lead to another attempt.
+    is_rebuilding: bool,
     refusals: refusals::Refusals,
     seed: u64,
 }
@@ -112,6 +116,7 @@ impl Driver {
             ticks: 0,
             members_changed,
             read_only: None,
+            is_rebuilding: false,
             refusals: refusals::Refusals::default(),
             seed,
         };

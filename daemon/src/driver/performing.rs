@@ -29,6 +29,11 @@ pub(super) fn operations(outputs: &[Output]) -> usize {
     outputs.iter().map(count).sum()
 }
 
+/// True when somebody is told that these changes, or the ones before them, are stored.
+fn is_relied_on(operations: &[Operation], durability: Durability) -> bool {
+    durability == Durability::Now || operations.iter().any(|operation| matches!(operation, Operation::Put { .. }))
+}
+
 impl Driver {
     pub(super) fn perform(&mut self, outputs: Vec<Output>) {
         let mut rest = outputs;
@@ -49,8 +54,11 @@ impl Driver {
                 }
             }
             rest = Vec::new();
+            // Whatever the node decided while it did not know: an earlier cause in this batch may have had room still.
+            let is_relied_on = is_relied_on(&persist, durability);
             if let Err(error) = self.persist(persist, durability) {
-                if self.read_only.is_none() {
+                let is_failure = self.read_only.is_none() || is_relied_on;
+                if is_failure && !self.is_rebuilding {
                     self.refuse_all(others, &error);
                     self.fail(&error, &mut rest);
                     continue;
@@ -89,14 +97,15 @@ impl Driver {
         if committed.is_err() && self.read_only.is_none() {
             return committed;
         }
-        self.follow(operations);
+        self.follow(operations, committed.is_ok());
         committed
     }
 
-    /// Lets the feed's index follow what was, or in read-only mode would have been, committed.
-    fn follow(&mut self, operations: Vec<Operation>) {
+    /// Lets the feed's index follow what was committed, and what in read-only mode would have been cleared up.
+    fn follow(&mut self, operations: Vec<Operation>, is_committed: bool) {
         for operation in operations {
             match operation {
+                Operation::Put { .. } if !is_committed => {}
                 Operation::Put { slot, envelope, .. } => {
                     if let Ok(version) = SignedVersion::read(envelope) {
                         self.catalogue.put(slot, &version, false);
@@ -202,10 +211,12 @@ impl Driver {
         }
         self.links.close_all("this node's store takes no writes now");
         self.set_read_only(Some(error.to_string()));
+        self.is_rebuilding = true;
         if let Err(error) = self.restore() {
             tracing::error!(%error, "the node cannot be rebuilt from its store; restart the daemon");
             self.node = None;
         }
+        self.is_rebuilding = false;
         self.set_read_only(self.read_only.clone());
     }
 

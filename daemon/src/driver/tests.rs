@@ -1,0 +1,157 @@
+//! A driver over a store in memory, whose batches the tests put together by hand.
+#![allow(clippy::unwrap_used)]
+
+use ed25519_dalek::{Signer, SigningKey};
+use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
+use fingerpost_proto::key::Domain;
+use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::network::card::card_record_id;
+use fingerpost_proto::network::charter::Charter;
+use fingerpost_proto::network::statement::statement_record_id;
+use fingerpost_proto::node::Reject;
+use fingerpost_proto::time::{Hlc, UnixHour};
+use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
+use prost::Message;
+
+use super::*;
+use crate::store::{MemoryFaults, MemoryStore};
+
+pub(crate) fn public(key: &SigningKey) -> PublicKey {
+    PublicKey::from_bytes(key.verifying_key().as_bytes()).unwrap()
+}
+
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+/// A driver with what surrounds it. Commands that its threads and handles send wait in `commands`.
+pub(crate) struct Rig {
+    pub(crate) driver: Driver,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(super) handle: DriverHandle,
+    faults: MemoryFaults,
+    /// Those asked for by the node.
+    _dials: mpsc::Receiver<Peer>,
+    org: OrgId,
+    network: NetworkId,
+    published: u32,
+}
+
+impl Rig {
+    /// A node without a network.
+    pub(crate) fn without_network() -> Rig {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let handle = DriverHandle::new(sender);
+        let store = MemoryStore::new(1);
+        let faults = store.faults();
+        let (dials, dial_requests) = mpsc::channel(DIALS_MAX);
+        let parts = Parts {
+            catalogue: Catalogue::new(store.reader(), |_| {}),
+            store: Box::new(store),
+            verifier: Verifier::start(handle.clone()).unwrap(),
+            admitted: AdmittedKeys::default(),
+            own_key: public(&key(3)),
+            dials,
+            introduced: BTreeSet::new(),
+            members_changed: tokio::sync::watch::channel(0).0,
+            seed: 7,
+        };
+        let driver = Driver::new(parts).unwrap();
+        let (org, network) = (OrgId([0; 32]), NetworkId([0; 32]));
+        Rig { driver, commands, handle, faults, _dials: dial_requests, org, network, published: 0 }
+    }
+
+    /// A node of the only organisation of a network.
+    pub(crate) fn new() -> Rig {
+        let mut rig = Rig::without_network();
+        let device = |seed: u8, role: i32| v1::Device {
+            key: public(&key(seed)).as_bytes().to_vec(),
+            roles: vec![role],
+            ..Default::default()
+        };
+        let card = v1::OrgCard {
+            root_keys: vec![public(&key(1)).as_bytes().to_vec()],
+            recovery_digest: vec![0; 32],
+            devices: vec![device(2, 1), device(3, 2)],
+            name: "Library".into(),
+            nonce: vec![1; 16],
+            ..Default::default()
+        }
+        .encode_to_vec();
+        rig.org = OrgId::of_genesis_card(&card);
+        let charter = v1::Charter {
+            name: "City".into(),
+            founders: vec![rig.org.0.to_vec()],
+            vouches_needed: 1,
+            objections_needed: 2,
+            lease_days_default: 180,
+            lease_days_max: 400,
+            nonce: vec![0; 16],
+            ..Default::default()
+        }
+        .encode_to_vec();
+        rig.network = Charter::read(&charter).unwrap().network;
+        let card = rig.sign(&key(1), Kind::CARD, card_record_id(&rig.org, &card), &card);
+        let record = statement_record_id(&rig.org, Kind::ACCEPTANCE, None);
+        let acceptance = rig.sign(&key(2), Kind::ACCEPTANCE, record, &v1::Acceptance::default().encode_to_vec());
+        rig.driver.found(&charter, vec![card, acceptance], None).unwrap();
+        rig
+    }
+
+    fn sign(&self, key: &SigningKey, kind: Kind, record: RecordId, body: &[u8]) -> Vec<u8> {
+        let hlc = Hlc::new(clock::now_ms(), 0);
+        let header = Header {
+            audience: Audience::Public,
+            kind,
+            network: self.network,
+            org: self.org,
+            record,
+            device: key.verifying_key().to_bytes(),
+            hlc,
+            prev: [0; 8],
+            lease_until: if kind.is_content() { lease_until_max(hlc) } else { UnixHour(0) },
+        };
+        let signature = key.sign(&header.signing_bytes(body)).to_bytes();
+        SignedVersion::assemble(&header, body, &signature).unwrap().envelope().to_vec()
+    }
+
+    /// A new service of the node's own organisation.
+    fn service(&mut self) -> Vec<u8> {
+        self.published += 1;
+        let local_id = format!("service-{}", self.published);
+        let record = RecordId::derive(&self.org, Kind::SERVICE, Audience::Public, &local_id);
+        let body = v1::Service { local_id, name: "Advice".into(), ..Default::default() }.encode_to_vec();
+        self.sign(&key(2), Kind::SERVICE, record, &body)
+    }
+
+    /// One command by itself.
+    fn run(&mut self, command: Command) {
+        let mut outputs = Vec::new();
+        assert!(self.driver.take(command, &mut outputs).is_none());
+        self.driver.perform(outputs);
+    }
+
+    fn listed(&self) -> u64 {
+        self.driver.catalogue.counts(Audience::Public).live
+    }
+}
+
+#[test]
+fn a_publication_is_refused_when_its_commit_fails_in_the_batch_that_turned_read_only() {
+    let mut rig = Rig::new();
+    let (reply, mut outcomes) = oneshot::channel();
+    let envelopes = vec![rig.service()];
+    rig.run(Command::Publish { envelopes, reply });
+    let verified = rig.commands.blocking_recv().unwrap();
+    let mut outputs = Vec::new();
+    rig.driver.take(verified, &mut outputs);
+    assert!(outputs.iter().any(|output| matches!(output, Output::Published { .. })));
+    // The look at the free space, later in the same batch.
+    rig.driver.set_read_only(Some("disk full: for this test".to_owned()));
+    rig.faults.fail();
+    rig.driver.perform(outputs);
+    let outcomes = outcomes.try_recv().unwrap();
+    assert!(matches!(outcomes[..], [Outcome::Rejected(Reject::ReadOnly { .. })]), "{outcomes:?}");
+    assert_eq!(rig.listed(), 0, "the feed shows nothing that is not stored");
+    assert_eq!(rig.driver.node.as_ref().unwrap().set(Audience::Public).len(), 2, "card and acceptance");
+}
