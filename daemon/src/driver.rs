@@ -149,6 +149,8 @@ impl Driver {
     fn take(&mut self, command: Command, outputs: &mut Vec<Output>) -> Option<oneshot::Sender<()>> {
         match command {
             Command::LinkUp { peer, outbound, queue } => {
+                // What came before belongs to the link that this one may replace.
+                self.perform(std::mem::take(outputs));
                 for input in self.links.up(peer, outbound, queue) {
                     self.handle(input, outputs);
                 }
@@ -158,8 +160,9 @@ impl Driver {
                     self.handle(Input::Disconnected { peer }, outputs);
                 }
             }
-            Command::Received { peer, epoch, frame } => {
-                if self.links.is_current(&peer, epoch) {
+            Command::Received { peer, epoch, frame, permit } => {
+                if self.links.is_current(&peer, epoch) && self.node.is_some() {
+                    self.links.begin(peer, permit);
                     self.handle(Input::Received { peer, frame }, outputs);
                 }
             }

@@ -72,6 +72,7 @@ pub struct Node {
     news: News,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
+    links_made: u64,
     quarantine: Quarantine,
     /// What the store lost: only that version or a later one may take the slot again.
     lost: BTreeMap<Slot, Precedence>,
@@ -155,6 +156,7 @@ impl Node {
             news: News::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
+            links_made: 0,
             quarantine: Quarantine::default(),
             lost: BTreeMap::new(),
             searched_in: None,

@@ -3,13 +3,13 @@
 
 use ed25519_dalek::{Signer, SigningKey};
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
-use fingerpost_proto::key::Domain;
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::card::card_record_id;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::statement::statement_record_id;
-use fingerpost_proto::node::Reject;
+use fingerpost_proto::node::{Reject, read_frame, write_frame};
 use fingerpost_proto::time::{Hlc, UnixHour};
+use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
 use prost::Message;
 
@@ -154,4 +154,109 @@ fn a_publication_is_refused_when_its_commit_fails_in_the_batch_that_turned_read_
     assert!(matches!(outcomes[..], [Outcome::Rejected(Reject::ReadOnly { .. })]), "{outcomes:?}");
     assert_eq!(rig.listed(), 0, "the feed shows nothing that is not stored");
     assert_eq!(rig.driver.node.as_ref().unwrap().set(Audience::Public).len(), 2, "card and acceptance");
+}
+
+/// The driver's end of a link that nothing reads, with what a peer would get.
+struct Line {
+    epoch: u64,
+    frames: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Line {
+    /// What has left the queue so far.
+    fn sent(&mut self) -> Vec<Content> {
+        let frames = std::iter::from_fn(|| self.frames.try_recv().ok());
+        frames.map(|frame| read_frame(&frame).unwrap()).collect()
+    }
+}
+
+impl Rig {
+    fn up(peer: Peer, epoch: u64) -> (Command, Line) {
+        let (queue, frames, _) = LinkQueue::new(epoch);
+        (Command::LinkUp { peer, outbound: false, queue }, Line { epoch, frames })
+    }
+
+    /// A link over which both sides have said Hello.
+    fn greeted(&mut self, peer: Peer, epoch: u64) -> Line {
+        let (up, mut line) = Rig::up(peer, epoch);
+        self.run(up);
+        let hello = v1::Hello {
+            level: 1,
+            level_min: 1,
+            network: self.network.0.to_vec(),
+            clock_ms: clock::now_ms(),
+            ..Default::default()
+        };
+        let hello = self.received(peer, &line, Content::Hello(hello)).unwrap();
+        self.run(hello);
+        line.sent();
+        line
+    }
+
+    /// A frame as the reader of a link hands it in; `None` while it has to wait.
+    fn received(&self, peer: Peer, line: &Line, content: Content) -> Option<Command> {
+        let permit = self.handle.frames_in_work(peer).try_acquire_owned().ok()?;
+        Some(Command::Received { peer, epoch: line.epoch, frame: write_frame(content), permit })
+    }
+}
+
+fn versions(envelopes: Vec<Vec<u8>>) -> Content {
+    Content::Versions(v1::Versions { envelopes, last: true, ..Default::default() })
+}
+
+#[test]
+fn what_was_meant_for_a_link_is_not_sent_over_the_one_that_replaces_it() {
+    let (mut rig, peer) = (Rig::new(), public(&key(9)));
+    let mut old = rig.greeted(peer, 1);
+    let ping = rig.received(peer, &old, Content::Ping(v1::Ping::default())).unwrap();
+    let (up, mut new) = Rig::up(peer, 2);
+    let mut outputs = Vec::new();
+    rig.driver.take(ping, &mut outputs);
+    rig.driver.take(up, &mut outputs);
+    rig.driver.perform(outputs);
+    assert!(matches!(old.sent()[..], [Content::Pong(_), Content::Bye(_)]));
+    assert!(matches!(new.sent()[..], [Content::Hello(_)]), "Hello comes first on every link");
+    // The end of the old link is not the end of the new one.
+    let bye = rig.received(peer, &new, Content::Bye(v1::Bye::default())).unwrap();
+    let (up, mut newest) = Rig::up(peer, 3);
+    let mut outputs = Vec::new();
+    rig.driver.take(bye, &mut outputs);
+    rig.driver.take(up, &mut outputs);
+    rig.driver.perform(outputs);
+    assert!(rig.driver.links.is_current(&peer, 3));
+    assert!(matches!(newest.sent()[..], [Content::Hello(_)]));
+}
+
+#[test]
+fn reopening_a_link_gives_no_further_permits() {
+    let (mut rig, peer) = (Rig::new(), public(&key(9)));
+    let mut sent = 0;
+    for epoch in 1..=20 {
+        let line = rig.greeted_or_not(peer, epoch);
+        let envelopes = vec![rig.service()];
+        let Some(line) = line else { continue };
+        while let Some(frame) = rig.received(peer, &line, versions(envelopes.clone())) {
+            let mut outputs = Vec::new();
+            rig.driver.take(frame, &mut outputs);
+            sent += 1;
+            // The checks are not done until the test says so.
+            outputs.retain(|output| !matches!(output, Output::Verify { .. }));
+            rig.driver.perform(outputs);
+        }
+    }
+    assert_eq!(sent, links::FRAMES_IN_WORK_MAX, "frames in work, whatever number of links they came over");
+    // Each is given back once, over whichever link it came.
+    rig.driver.links.close_all("end of the test");
+    assert_eq!(rig.handle.frames_in_work(peer).available_permits(), links::FRAMES_IN_WORK_MAX);
+}
+
+impl Rig {
+    /// Without a permit there is no Hello, and so nothing else.
+    fn greeted_or_not(&mut self, peer: Peer, epoch: u64) -> Option<Line> {
+        if self.handle.frames_in_work(peer).available_permits() > 0 {
+            return Some(self.greeted(peer, epoch));
+        }
+        self.run(Rig::up(peer, epoch).0);
+        None
+    }
 }

@@ -146,13 +146,13 @@ impl Dialler {
         let mut client = PeerClient::new(channel)
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(FRAME_BYTES_MAX);
-        let Ends { queue, outgoing, ended } = ends();
+        let Ends { queue, outgoing, ends } = ends();
         let frames = OutgoingFrames(outgoing);
         match client.link(Request::new(frames)).await {
             Ok(response) => {
                 tracing::info!(peer = %short(&peer), %address, "link dialled");
                 self.note(peer, &[address.to_owned()], "linked", None);
-                pump(self.shared.driver.clone(), peer, true, queue, ended, response.into_inner()).await;
+                pump(self.shared.driver.clone(), peer, true, queue, ends, response.into_inner()).await;
             }
             Err(status) => {
                 tracing::warn!(peer = %short(&peer), %address, %status, "the peer opens no link");

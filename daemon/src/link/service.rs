@@ -64,11 +64,11 @@ impl crate::rpc::peer_server::Peer for PeerService {
         if identity.admitted != Admitted::Member {
             return Err(Status::permission_denied("a one-time key may only ask to be introduced and admitted"));
         }
-        let Ends { queue, outgoing, ended } = ends();
+        let Ends { queue, outgoing, ends } = ends();
         let incoming = request.into_inner();
         let peer: Peer = identity.key;
         tracing::info!(peer = %crate::driver::short(&peer), address = %identity.remote_address, "link accepted");
-        tokio::spawn(pump(self.driver.clone(), peer, false, queue, ended, incoming));
+        tokio::spawn(pump(self.driver.clone(), peer, false, queue, ends, incoming));
         Ok(Response::new(outgoing))
     }
 

@@ -32,7 +32,8 @@ const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
 impl Node {
     pub(super) fn on_connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool, outputs: &mut Vec<Output>) {
         let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
-        let mut link = Link::new(now, outbound, org);
+        self.links_made += 1;
+        let mut link = Link::new(now, self.links_made, outbound, org);
         link.told = [0, 1].map(|number: usize| Some(self.logs[number].head().sequence));
         self.unlink(now, &peer, Ended::Replaced);
         self.links.insert(peer, link);
