@@ -28,7 +28,7 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 pub(crate) struct Rig {
     pub(crate) driver: Driver,
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(super) handle: DriverHandle,
+    pub(crate) handle: DriverHandle,
     faults: MemoryFaults,
     /// Those asked for by the node.
     _dials: mpsc::Receiver<Peer>,
