@@ -19,6 +19,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
 use fingerpost_proto::v1;
@@ -27,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::store::{Durability, Operation, Store, StoreReader};
+use crate::transport::Admitted;
 use crate::verifier::Verifier;
 
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
@@ -51,8 +53,8 @@ const INTRODUCED_MAX: usize = 64;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 
-/// Keys that may connect, kept for the listener: nodes of members, and invites that were registered here.
-pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, crate::transport::Admitted>>>;
+/// Keys that may connect and whose they are, kept for the listener: nodes of members, and invites that were registered here.
+pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, (Admitted, OrgId)>>>;
 
 /// Everything that the loop owns.
 pub(crate) struct Driver {
@@ -278,13 +280,13 @@ impl Driver {
     fn refresh_members(&mut self) {
         let Some(node) = &self.node else { return };
         let mut keys = HashMap::new();
-        for (key, _, _) in node.member_nodes() {
+        for (key, org, _) in node.member_nodes() {
             if key != self.own_key {
-                keys.insert(key, crate::transport::Admitted::Member);
+                keys.insert(key, (Admitted::Member, org));
             }
         }
-        for key in self.invites.keys() {
-            keys.entry(key).or_insert(crate::transport::Admitted::Invitee);
+        for (key, inviter) in self.invites.keys() {
+            keys.entry(key).or_insert((Admitted::Invitee, inviter));
         }
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
         let names =

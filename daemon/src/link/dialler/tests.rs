@@ -24,6 +24,10 @@ impl Admission for Everyone {
     fn admit(&self, _: &PublicKey) -> Option<Admitted> {
         Some(Admitted::Member)
     }
+
+    fn organisation(&self, _: &PublicKey) -> Option<fingerpost_proto::id::OrgId> {
+        None
+    }
 }
 
 /// Answers calls for a link with this status, or never.
