@@ -5,9 +5,11 @@
 //! no peer is ever waited for.
 //! Tested: `tests/cluster`, `tests/faults`.
 
+mod answers;
 mod command;
 mod cursors;
 mod invites;
+mod limits;
 mod links;
 mod performing;
 mod refusals;
@@ -31,13 +33,14 @@ use crate::store::{Durability, Operation, Store, StoreReader};
 use crate::transport::Admitted;
 use crate::verifier::Verifier;
 
+use answers::Allowances;
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
-pub(crate) use links::LinkQueue;
+pub(crate) use limits::COMMANDS_MAX;
+use limits::{ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND};
 use links::Links;
+pub(crate) use links::{LinkQueue, Queued};
 pub(crate) use restoring::RestoreError;
 
-/// Commands that wait for the driver; senders wait beyond.
-pub(crate) const COMMANDS_MAX: usize = 1_024;
 /// Inputs whose effects share one commit.
 const INPUTS_PER_COMMIT_MAX: usize = 256;
 /// Changes after which a commit is made at once.
@@ -63,6 +66,7 @@ pub(crate) struct Driver {
     reader: Arc<dyn StoreReader>,
     catalogue: Catalogue,
     links: Links,
+    allowances: Allowances,
     verifier: Verifier,
     admitted: AdmittedKeys,
     invites: invites::Invites,
@@ -107,6 +111,7 @@ impl Driver {
             store,
             catalogue,
             links: Links::new(own_key),
+            allowances: Allowances::new(ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND),
             verifier,
             admitted,
             invites: invites::Invites::default(),
@@ -257,6 +262,7 @@ impl Driver {
             }
             self.check_space();
         }
+        self.answer_waiting(outputs);
         self.handle(Input::Tick, outputs);
     }
 

@@ -12,6 +12,7 @@ mod service;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
@@ -25,7 +26,7 @@ pub use frame::RawFrame;
 pub(crate) use joining::{JoinError, Joining};
 pub(crate) use service::PeerService;
 
-use crate::driver::{Command, DriverHandle, LinkQueue};
+use crate::driver::{Command, DriverHandle, LinkQueue, Queued};
 
 /// A link that was closed is given so long to deliver what is queued.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -58,23 +59,30 @@ fn ends() -> Ends {
 
 /// Frames of the driver's queue as a stream. Tells the reading side when the driver closed the queue.
 pub(crate) struct Outgoing {
-    frames: mpsc::Receiver<Vec<u8>>,
+    frames: mpsc::Receiver<Queued>,
     waiting_bytes: Arc<AtomicUsize>,
     end: watch::Sender<bool>,
 }
 
 impl Outgoing {
-    fn poll_frame(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<RawFrame>> {
-        self.frames.poll_recv(context).map(|frame| match frame {
-            Some(frame) => {
-                self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
-                Some(RawFrame::from(frame))
-            }
-            None => {
-                self.end.send_replace(true);
-                None
-            }
-        })
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<RawFrame>> {
+        loop {
+            return match self.frames.poll_recv(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Some(Queued::Frame(frame))) => {
+                    self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+                    Poll::Ready(Some(RawFrame::from(frame)))
+                }
+                Poll::Ready(Some(Queued::Answered(owed))) => {
+                    drop(owed);
+                    continue;
+                }
+                Poll::Ready(None) => {
+                    self.end.send_replace(true);
+                    Poll::Ready(None)
+                }
+            };
+        }
     }
 }
 

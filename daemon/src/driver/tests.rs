@@ -7,12 +7,13 @@ use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::card::card_record_id;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::statement::statement_record_id;
-use fingerpost_proto::node::{Reject, read_frame, write_frame};
+use fingerpost_proto::node::{Reject, read_compressed, read_frame, write_frame};
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
 use prost::Message;
 
+use super::links::Queued;
 use super::*;
 use crate::store::{MemoryFaults, MemoryStore};
 
@@ -159,14 +160,18 @@ fn a_publication_is_refused_when_its_commit_fails_in_the_batch_that_turned_read_
 /// The driver's end of a link that nothing reads, with what a peer would get.
 struct Line {
     epoch: u64,
-    frames: mpsc::Receiver<Vec<u8>>,
+    frames: mpsc::Receiver<Queued>,
 }
 
 impl Line {
     /// What has left the queue so far.
     fn sent(&mut self) -> Vec<Content> {
-        let frames = std::iter::from_fn(|| self.frames.try_recv().ok());
-        frames.map(|frame| read_frame(&frame).unwrap()).collect()
+        let queued = std::iter::from_fn(|| self.frames.try_recv().ok());
+        let frames = queued.filter_map(|queued| match queued {
+            Queued::Frame(frame) => Some(read_frame(&frame).unwrap()),
+            Queued::Answered(_) => None,
+        });
+        frames.collect()
     }
 }
 
@@ -244,10 +249,10 @@ fn reopening_a_link_gives_no_further_permits() {
             rig.driver.perform(outputs);
         }
     }
-    assert_eq!(sent, links::FRAMES_IN_WORK_MAX, "frames in work, whatever number of links they came over");
+    assert_eq!(sent, limits::FRAMES_IN_WORK_MAX, "frames in work, whatever number of links they came over");
     // Each is given back once, over whichever link it came.
     rig.driver.links.close_all("end of the test");
-    assert_eq!(rig.handle.frames_in_work(peer).available_permits(), links::FRAMES_IN_WORK_MAX);
+    assert_eq!(rig.handle.frames_in_work(peer).available_permits(), limits::FRAMES_IN_WORK_MAX);
 }
 
 impl Rig {
@@ -259,4 +264,102 @@ impl Rig {
         self.run(Rig::up(peer, epoch).0);
         None
     }
+}
+
+impl Rig {
+    /// Publishes a service of the node's own organisation.
+    fn publish(&mut self) {
+        let (reply, mut outcomes) = oneshot::channel();
+        let envelopes = vec![self.service()];
+        self.run(Command::Publish { envelopes, reply });
+        let verified = self.commands.blocking_recv().unwrap();
+        self.run(verified);
+        assert_eq!(outcomes.try_recv().unwrap(), [Outcome::Published { concurrent: false }]);
+    }
+
+    /// Asks for everything. False when no frame of the peer's is read now.
+    fn fetch(&mut self, peer: Peer, line: &Line, want: u64) -> bool {
+        let fetch = v1::Fetch { audience: 0, want, lower: vec![0; 16], upper: None };
+        let Some(frame) = self.received(peer, line, Content::Fetch(fetch)) else { return false };
+        self.run(frame);
+        true
+    }
+}
+
+/// Numbers of the requests that were answered, in order.
+fn answered(line: &mut Line) -> Vec<u64> {
+    let want = |content| match content {
+        Content::Versions(versions) => Some(versions.want),
+        Content::Compressed(compressed) => read_compressed(&compressed).ok().map(|versions| versions.want),
+        _ => None,
+    };
+    line.sent().into_iter().filter_map(want).collect()
+}
+
+#[test]
+fn a_peer_that_fetches_the_same_span_again_and_again_is_held_to_its_budget() {
+    let (mut rig, peer) = (Rig::new(), public(&key(9)));
+    (0..4).for_each(|_| rig.publish());
+    // Six rows, card and acceptance included, count as 1 KiB each: the fourth answer is the first that uses up the budget.
+    rig.driver.allowances = Allowances::new(20 * 1_024, 0);
+    let mut line = rig.greeted(peer, 1);
+    for want in 1..=4 {
+        assert!(rig.fetch(peer, &line, want));
+        assert_eq!(answered(&mut line), [want]);
+    }
+    let waiting = (5..=100).take_while(|want| rig.fetch(peer, &line, *want)).count();
+    assert_eq!(waiting, limits::FRAMES_IN_WORK_MAX, "what waits keeps its permit, so that nothing more is read");
+    rig.run(Command::Tick);
+    assert!(answered(&mut line).is_empty());
+    // Another link has no other budget.
+    let mut line = rig.greeted(peer, 2);
+    assert!(rig.fetch(peer, &line, 200) && rig.fetch(peer, &line, 201));
+    assert!(answered(&mut line).is_empty());
+    // Another peer has.
+    let other = public(&key(10));
+    let mut others = rig.greeted(other, 3);
+    assert!(rig.fetch(other, &others, 1));
+    assert_eq!(answered(&mut others), [1]);
+    // In time, they are answered one after the other.
+    rig.driver.allowances.refill_for_test(peer, 4 * 1_024 + 1);
+    rig.run(Command::Tick);
+    assert_eq!(answered(&mut line), [200]);
+    rig.driver.allowances.refill_for_test(peer, 6 * 1_024);
+    rig.run(Command::Tick);
+    assert_eq!(answered(&mut line), [201]);
+    assert_eq!(rig.handle.frames_in_work(peer).available_permits(), limits::FRAMES_IN_WORK_MAX);
+}
+
+#[test]
+fn the_permit_of_a_request_is_given_back_when_its_answer_has_left_the_queue() {
+    let (mut rig, peer) = (Rig::new(), public(&key(9)));
+    let mut line = rig.greeted(peer, 1);
+    let left = limits::FRAMES_IN_WORK_MAX - limits::ANSWERS_OWED_MAX;
+    for want in 1..=100 {
+        assert!(rig.fetch(peer, &line, want), "some room is left, or two who wait for each other would wait for ever");
+        let available = rig.handle.frames_in_work(peer).available_permits();
+        assert_eq!(available, (limits::FRAMES_IN_WORK_MAX - want as usize).max(left).min(8), "after {want}");
+        if want as usize > limits::ANSWERS_OWED_MAX {
+            break;
+        }
+    }
+    assert_eq!(answered(&mut line).len(), limits::ANSWERS_OWED_MAX + 1);
+    assert_eq!(rig.handle.frames_in_work(peer).available_permits(), limits::FRAMES_IN_WORK_MAX);
+}
+
+#[test]
+fn nothing_is_read_for_a_link_that_is_gone() {
+    let (mut rig, peer) = (Rig::new(), public(&key(9)));
+    rig.driver.allowances = Allowances::new(1, 0);
+    let line = rig.greeted(peer, 1);
+    let fetch = v1::Fetch { audience: 0, want: 1, lower: vec![0; 16], upper: None };
+    let fetch = rig.received(peer, &line, Content::Fetch(fetch)).unwrap();
+    let mut outputs = Vec::new();
+    rig.driver.take(fetch, &mut outputs);
+    rig.driver.links.drop_silently(&peer);
+    rig.driver.perform(outputs);
+    assert!(
+        rig.driver.allowances.may_answer(Instant::now(), &peer),
+        "reading a single row would have used up the budget"
+    );
 }

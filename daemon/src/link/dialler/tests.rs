@@ -57,8 +57,7 @@ impl peer_server::Peer for Stubborn {
 async fn host(stubborn: Stubborn) -> String {
     let identity = TlsIdentity::new(&key(1)).unwrap();
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listener =
-        Listener::bind(loopback, identity, Arc::new(Everyone), ListenerLimits::default()).await.unwrap();
+    let listener = Listener::bind(loopback, identity, Arc::new(Everyone), ListenerLimits::default()).await.unwrap();
     let address = listener.local_address().to_string();
     tokio::spawn(server_builder().add_service(PeerServer::new(stubborn)).serve_with_incoming(listener.start()));
     address
