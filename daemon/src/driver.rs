@@ -175,8 +175,10 @@ impl Driver {
             }
             Command::Oversized { peer, epoch, message } => {
                 if self.links.is_current(&peer, epoch) {
-                    self.close_link(&peer, v1::ByeCode::Breach, &message);
-                    self.handle(Input::Disconnected { peer }, outputs);
+                    if self.node.is_none() {
+                        self.close_link(&peer, v1::ByeCode::Breach, &message);
+                    }
+                    self.handle(Input::Oversized { peer, message }, outputs);
                 }
             }
             Command::Verified(input) => self.handle(input, outputs),

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::node::Peer;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt};
@@ -119,7 +118,7 @@ async fn pump(
         let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(status)) if status.code() == Code::OutOfRange => {
-                let message = format!("a frame has at most {FRAME_BYTES_MAX} bytes: {}", status.message());
+                let message = status.message().to_owned();
                 if driver.send(Command::Oversized { peer, epoch, message }).await.is_ok() {
                     let _ = tokio::time::timeout(FAREWELL, has_ended(&mut ended)).await;
                 }

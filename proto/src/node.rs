@@ -218,6 +218,7 @@ impl Node {
                 self.mind_links(now, &mut outputs);
             }
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
+            Input::Oversized { peer, message } => self.on_oversized(now, peer, message, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
             Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
             Input::Lost { slot } => self.on_lost(now, slot),

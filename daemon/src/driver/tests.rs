@@ -363,3 +363,22 @@ fn nothing_is_read_for_a_link_that_is_gone() {
         "reading a single row would have used up the budget"
     );
 }
+
+#[test]
+fn an_oversized_frame_counts_like_any_breach() {
+    let (mut rig, peer) = (Rig::new(), public(&key(9)));
+    for epoch in 1..=7 {
+        let mut line = rig.greeted(peer, epoch);
+        rig.run(Command::Oversized { peer, epoch, message: "found 262145 bytes".to_owned() });
+        assert!(!rig.driver.links.is_up(&peer));
+        let sent = line.sent();
+        let [Content::Bye(bye)] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!(bye.code(), v1::ByeCode::Breach);
+        assert!(bye.message.contains("262144") && bye.message.contains("262145"), "{}", bye.message);
+    }
+    // The seventh breach shuts the peer out.
+    let (up, mut line) = Rig::up(peer, 8);
+    rig.run(up);
+    let sent = line.sent();
+    assert!(matches!(&sent[..], [Content::Bye(bye)] if bye.code() == v1::ByeCode::Breach), "{sent:?}");
+}

@@ -15,7 +15,7 @@ use crate::PROTOCOL_LEVEL;
 use crate::canary::{Canary, is_out};
 use crate::id::Vid;
 use crate::kind::Audience;
-use crate::limits::{FETCH_KEYS_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
+use crate::limits::{FETCH_KEYS_MAX, FRAME_BYTES_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
 use crate::network::members::Standing;
 use crate::overlay::{Ended, Source};
 use crate::set::{SetKey, Slot};
@@ -93,6 +93,12 @@ impl Node {
                 self.break_off(now, peer, &breach, outputs);
                 outputs.push(Output::Processed { peer });
             }
+        }
+    }
+
+    pub(super) fn on_oversized(&mut self, now: UnixMillis, peer: Peer, said: String, outputs: &mut Vec<Output>) {
+        if self.links.contains_key(&peer) {
+            self.break_off(now, peer, &Breach::NotRead { max: FRAME_BYTES_MAX, said }, outputs);
         }
     }
 
