@@ -121,7 +121,7 @@ impl Default for FeedConfig {
 
 impl Default for StoreConfig {
     fn default() -> StoreConfig {
-        StoreConfig { cache_mib: 64, reserve_mib: 64 }
+        StoreConfig { cache_mib: 32, reserve_mib: 64 }
     }
 }
 

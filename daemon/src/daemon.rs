@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use tokio::net::TcpListener;
@@ -106,7 +107,11 @@ struct KeyTable(AdmittedKeys);
 
 impl Admission for KeyTable {
     fn admit(&self, key: &PublicKey) -> Option<Admitted> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).map(|(admitted, _)| *admitted)
+    }
+
+    fn organisation(&self, key: &PublicKey) -> Option<OrgId> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).map(|(_, org)| *org)
     }
 }
 

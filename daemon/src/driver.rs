@@ -5,19 +5,24 @@
 //! no peer is ever waited for.
 //! Tested: `tests/cluster`, `tests/faults`.
 
+mod answers;
 mod command;
 mod cursors;
 mod index;
 mod invites;
+mod limits;
 mod links;
 mod performing;
 mod refusals;
 mod restoring;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
 use fingerpost_proto::overlay::neighbours::INTRODUCED_MAX;
@@ -27,15 +32,17 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::store::{Durability, Operation, Store, StoreError, StoreReader};
+use crate::transport::Admitted;
 use crate::verifier::Verifier;
 
+use answers::Allowances;
 pub(crate) use command::{Command, DriverHandle, Stopped, View};
-pub(crate) use links::LinkQueue;
+pub(crate) use limits::COMMANDS_MAX;
+use limits::{ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND};
 use links::Links;
+pub(crate) use links::{LinkQueue, Queued};
 pub(crate) use restoring::RestoreError;
 
-/// Commands that wait for the driver; senders wait beyond.
-pub(crate) const COMMANDS_MAX: usize = 1_024;
 /// Inputs whose effects share one commit.
 const INPUTS_PER_COMMIT_MAX: usize = 256;
 /// Changes after which a commit is made at once.
@@ -49,8 +56,8 @@ const TICKS_PER_KNOCK: u64 = 40;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 
-/// Keys that may connect, kept for the listener: nodes of members, and invites that were registered here.
-pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, crate::transport::Admitted>>>;
+/// Keys that may connect and whose they are, kept for the listener: nodes of members, and invites that were registered here.
+pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, (Admitted, OrgId)>>>;
 
 /// Everything that the loop owns.
 pub(crate) struct Driver {
@@ -59,6 +66,7 @@ pub(crate) struct Driver {
     reader: Arc<dyn StoreReader>,
     catalogue: Catalogue,
     links: Links,
+    allowances: Allowances,
     verifier: Verifier,
     admitted: AdmittedKeys,
     invites: invites::Invites,
@@ -74,6 +82,8 @@ pub(crate) struct Driver {
     members_changed: tokio::sync::watch::Sender<u64>,
     /// Why the store takes no writes now.
     read_only: Option<String>,
+    /// The node is being built again after a failed commit, which must not lead to another attempt.
+    is_rebuilding: bool,
     refusals: refusals::Refusals,
     seed: u64,
 }
@@ -104,6 +114,7 @@ impl Driver {
             store,
             catalogue,
             links: Links::new(own_key),
+            allowances: Allowances::new(ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND),
             verifier,
             admitted,
             invites: invites::Invites::default(),
@@ -115,6 +126,7 @@ impl Driver {
             ticks: 0,
             members_changed,
             read_only: None,
+            is_rebuilding: false,
             refusals: refusals::Refusals::default(),
             seed,
         };
@@ -147,6 +159,8 @@ impl Driver {
     fn take(&mut self, command: Command, outputs: &mut Vec<Output>) -> Option<oneshot::Sender<()>> {
         match command {
             Command::LinkUp { peer, outbound, queue } => {
+                // What came before belongs to the link that this one may replace.
+                self.perform(std::mem::take(outputs));
                 for input in self.links.up(peer, outbound, queue) {
                     self.handle(input, outputs);
                 }
@@ -156,15 +170,18 @@ impl Driver {
                     self.handle(Input::Disconnected { peer }, outputs);
                 }
             }
-            Command::Received { peer, epoch, frame } => {
-                if self.links.is_current(&peer, epoch) {
+            Command::Received { peer, epoch, frame, permit } => {
+                if self.links.is_current(&peer, epoch) && self.node.is_some() {
+                    self.links.begin(peer, permit);
                     self.handle(Input::Received { peer, frame }, outputs);
                 }
             }
             Command::Oversized { peer, epoch, message } => {
                 if self.links.is_current(&peer, epoch) {
-                    self.close_link(&peer, v1::ByeCode::Breach, &message);
-                    self.handle(Input::Disconnected { peer }, outputs);
+                    if self.node.is_none() {
+                        self.close_link(&peer, v1::ByeCode::Breach, &message);
+                    }
+                    self.handle(Input::Oversized { peer, message }, outputs);
                 }
             }
             Command::Verified(input) => self.handle(input, outputs),
@@ -255,6 +272,7 @@ impl Driver {
             }
             self.check_space();
         }
+        self.answer_waiting(outputs);
         self.handle(Input::Tick, outputs);
     }
 
@@ -281,13 +299,13 @@ impl Driver {
     fn refresh_members(&mut self) {
         let Some(node) = &self.node else { return };
         let mut keys = HashMap::new();
-        for (key, _, _) in node.member_nodes() {
+        for (key, org, _) in node.member_nodes() {
             if key != self.own_key {
-                keys.insert(key, crate::transport::Admitted::Member);
+                keys.insert(key, (Admitted::Member, org));
             }
         }
-        for key in self.invites.keys() {
-            keys.entry(key).or_insert(crate::transport::Admitted::Invitee);
+        for (key, inviter) in self.invites.keys() {
+            keys.entry(key).or_insert((Admitted::Invitee, inviter));
         }
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
         let names =

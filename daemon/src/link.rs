@@ -12,9 +12,9 @@ mod service;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::node::Peer;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt};
@@ -25,9 +25,11 @@ pub use frame::RawFrame;
 pub(crate) use joining::{JoinError, Joining};
 pub(crate) use service::PeerService;
 
-use crate::driver::{Command, DriverHandle, LinkQueue};
+use crate::driver::{Command, DriverHandle, LinkQueue, Queued};
 
-/// A link that was closed is given so long to deliver its last frame.
+/// A link that was closed is given so long to deliver what is queued.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+/// The peer is given so long to read the last frame and to close.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
@@ -36,35 +38,50 @@ static EPOCHS: AtomicU64 = AtomicU64::new(1);
 struct Ends {
     queue: LinkQueue,
     outgoing: Outgoing,
+    ends: Ending,
+}
+
+/// How the reading side learns that the link ends.
+struct Ending {
+    /// The driver dropped the queue.
+    over: watch::Receiver<()>,
+    /// All that was queued has left.
     ended: watch::Receiver<bool>,
 }
 
 fn ends() -> Ends {
-    let (queue, frames) = LinkQueue::new(EPOCHS.fetch_add(1, Ordering::Relaxed));
+    let (queue, frames, over) = LinkQueue::new(EPOCHS.fetch_add(1, Ordering::Relaxed));
     let (end, ended) = watch::channel(false);
     let outgoing = Outgoing { frames, waiting_bytes: queue.counter(), end };
-    Ends { queue, outgoing, ended }
+    Ends { queue, outgoing, ends: Ending { over, ended } }
 }
 
 /// Frames of the driver's queue as a stream. Tells the reading side when the driver closed the queue.
 pub(crate) struct Outgoing {
-    frames: mpsc::Receiver<Vec<u8>>,
+    frames: mpsc::Receiver<Queued>,
     waiting_bytes: Arc<AtomicUsize>,
     end: watch::Sender<bool>,
 }
 
 impl Outgoing {
-    fn poll_frame(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<RawFrame>> {
-        self.frames.poll_recv(context).map(|frame| match frame {
-            Some(frame) => {
-                self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
-                Some(RawFrame::from(frame))
-            }
-            None => {
-                self.end.send_replace(true);
-                None
-            }
-        })
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<RawFrame>> {
+        loop {
+            return match self.frames.poll_recv(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Some(Queued::Frame(frame))) => {
+                    self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+                    Poll::Ready(Some(RawFrame::from(frame)))
+                }
+                Poll::Ready(Some(Queued::Answered(owed))) => {
+                    drop(owed);
+                    continue;
+                }
+                Poll::Ready(None) => {
+                    self.end.send_replace(true);
+                    Poll::Ready(None)
+                }
+            };
+        }
     }
 }
 
@@ -74,32 +91,34 @@ async fn pump(
     peer: Peer,
     outbound: bool,
     queue: LinkQueue,
-    mut ended: watch::Receiver<bool>,
+    ends: Ending,
     mut incoming: impl Stream<Item = Result<RawFrame, Status>> + Unpin,
 ) {
-    let (epoch, permits) = (queue.epoch, Arc::clone(&queue.permits));
+    let (epoch, Ending { mut over, mut ended }) = (queue.epoch, ends);
+    let room = driver.frames_in_work(peer);
     // The driver alone keeps the queue: when it drops it, the link ends.
     if driver.send(Command::LinkUp { peer, outbound, queue }).await.is_err() {
         return;
     }
     loop {
-        if let Ok(permit) = permits.acquire().await {
-            permit.forget();
-        } else {
-            farewell(&mut incoming).await;
+        // The permit is held by whoever works on the frame, so that a link's end gives none away.
+        let read = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (incoming.next().await, permit)
+        };
+        let read = tokio::select! {
+            read = read => Some(read),
+            _ = over.changed() => None,
+            () = has_ended(&mut ended) => None,
+        };
+        let Some((frame, Ok(permit))) = read else {
+            farewell(&mut incoming, &mut ended).await;
             break;
-        }
-        let frame = tokio::select! {
-            frame = incoming.next() => frame,
-            () = has_ended(&mut ended) => {
-                farewell(&mut incoming).await;
-                break;
-            }
         };
         let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(status)) if status.code() == Code::OutOfRange => {
-                let message = format!("a frame has at most {FRAME_BYTES_MAX} bytes: {}", status.message());
+                let message = status.message().to_owned();
                 if driver.send(Command::Oversized { peer, epoch, message }).await.is_ok() {
                     let _ = tokio::time::timeout(FAREWELL, has_ended(&mut ended)).await;
                 }
@@ -107,7 +126,7 @@ async fn pump(
             }
             _ => break,
         };
-        if driver.send(Command::Received { peer, epoch, frame: frame.into_bytes() }).await.is_err() {
+        if driver.send(Command::Received { peer, epoch, frame: frame.into_bytes(), permit }).await.is_err() {
             break;
         }
     }
@@ -119,7 +138,18 @@ async fn has_ended(ended: &mut watch::Receiver<bool>) {
     let _ = ended.wait_for(|ended| *ended).await;
 }
 
-/// Our last words are on their way: gives the peer time to read them and to close.
-async fn farewell<E>(incoming: &mut (impl Stream<Item = Result<RawFrame, E>> + Unpin)) {
-    let _ = tokio::time::timeout(FAREWELL, async { while let Some(Ok(_)) = incoming.next().await {} }).await;
+/// Our last words are on their way: gives the peer time to read them and to close. What it still sends is dropped.
+async fn farewell<E>(
+    incoming: &mut (impl Stream<Item = Result<RawFrame, E>> + Unpin),
+    ended: &mut watch::Receiver<bool>,
+) {
+    let closed = async { while let Some(Ok(_)) = incoming.next().await {} };
+    let until = async {
+        let _ = tokio::time::timeout(LAST_WORDS, has_ended(ended)).await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        () = closed => {}
+        () = until => {}
+    }
 }

@@ -12,6 +12,7 @@ mod dial;
 mod listener;
 mod node_key;
 mod seats;
+mod streams;
 mod tls;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
 
@@ -27,10 +29,12 @@ pub use connection::PeerConnection;
 pub use counters::{ListenerCounters, ListenerCounts};
 pub use dial::{DIAL_DEADLINE, DialError, dial};
 pub use listener::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_KEY_MAX, HANDSHAKE_DEADLINE, Incoming, ListenError,
-    Listener, ListenerControl, ListenerLimits, PENDING_HANDSHAKES_MAX,
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_KEY_MAX, CONNECTIONS_PER_ORGANISATION_MAX,
+    HANDSHAKE_DEADLINE, IDLE_DEADLINE, Incoming, ListenError, Listener, ListenerControl, ListenerLimits,
+    PENDING_HANDSHAKES_MAX,
 };
 pub use node_key::{NODE_KEY_FILE, NodeKey, NodeKeyError};
+pub use streams::{StreamInUse, Visitor};
 pub use tls::{TlsError, TlsIdentity};
 
 /// HTTP/2 streams that one peer may have open at once. A link needs one; the rest is room for a redial that overlaps.
@@ -74,9 +78,12 @@ pub enum Admitted {
 pub trait Admission: Send + Sync {
     /// Returns what `key` is admitted as, or `None` to refuse the handshake.
     fn admit(&self, key: &PublicKey) -> Option<Admitted>;
+
+    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, or the inviter's.
+    fn organisation(&self, key: &PublicKey) -> Option<OrgId>;
 }
 
-/// Who is at the other end of an accepted connection. Found by handlers in the extensions of every request.
+/// Who is at the other end of an accepted connection. Handlers find it in the [`Visitor`] of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
     /// The key that the peer proved to hold.

@@ -38,7 +38,7 @@ impl Verifier {
         Ok(Verifier { jobs })
     }
 
-    /// Never blocks. What waits is bounded by the links' permits and the admins' requests.
+    /// Never blocks. What waits is bounded by the peers' permits and the admins' requests.
     pub(crate) fn check(&self, ticket: u64, versions: Vec<(SignedVersion, PublicKey)>) {
         // The threads live as long as this sender; a failure means the process is ending.
         let _ = self.jobs.send((ticket, versions));

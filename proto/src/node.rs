@@ -72,6 +72,7 @@ pub struct Node {
     news: News,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
+    links_made: u64,
     quarantine: Quarantine,
     /// What the store lost: only that version or a later one may take the slot again.
     lost: BTreeMap<Slot, Precedence>,
@@ -157,6 +158,7 @@ impl Node {
             news: News::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
+            links_made: 0,
             quarantine: Quarantine::default(),
             lost: BTreeMap::new(),
             searched_in: None,
@@ -231,6 +233,7 @@ impl Node {
                 self.mind_links(now, &mut outputs);
             }
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
+            Input::Oversized { peer, message } => self.on_oversized(now, peer, message, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
             Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
             Input::Lost { slot } => self.on_lost(now, slot),

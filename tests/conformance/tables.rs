@@ -29,7 +29,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
 fn constants(source: &str) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     for line in source.lines() {
-        let line = line.trim_start_matches("pub(super) ").trim_start_matches("pub ");
+        let line = line.trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").trim_start_matches("pub ");
         let Some((name, rest)) = line.strip_prefix("const ").and_then(|rest| rest.split_once(": ")) else { continue };
         let Some((_, value)) = rest.trim_end_matches(';').split_once(" = ") else { continue };
         let factors: Option<Vec<u64>> = value.split(" * ").map(|factor| factor.replace('_', "").parse().ok()).collect();
@@ -42,7 +42,7 @@ fn constants(source: &str) -> BTreeMap<String, u64> {
 
 /// Every constant of these files stands in the table with its value, and the table has no others.
 pub(crate) fn limits() {
-    const FILES: [&str; 16] = [
+    const FILES: [&str; 17] = [
         "src/compression.rs",
         "src/limits.rs",
         "src/node.rs",
@@ -59,6 +59,7 @@ pub(crate) fn limits() {
         "src/node/trust.rs",
         "src/network/members.rs",
         "src/lib.rs",
+        "../daemon/src/driver/limits.rs",
     ];
     let mut expected: BTreeMap<String, String> = BTreeMap::new();
     for file in FILES {

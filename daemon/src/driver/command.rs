@@ -1,15 +1,17 @@
 //! What the driver is told, and the handle that tells it.
 
+use std::sync::Arc;
+
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::node::{Input, Node, Outcome, Peer};
 use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::invites::Invites;
-use super::links::LinkQueue;
+use super::links::{FramesInWork, LinkQueue};
 use crate::store::{Store, Usage};
 
 /// A cause for the driver.
@@ -18,8 +20,8 @@ pub(crate) enum Command {
     LinkUp { peer: Peer, outbound: bool, queue: LinkQueue },
     /// The link with this number is down.
     LinkDown { peer: Peer, epoch: u64 },
-    /// A frame came over the link with this number.
-    Received { peer: Peer, epoch: u64, frame: Vec<u8> },
+    /// A frame came over the link with this number. The permit is given back when the node is done with it.
+    Received { peer: Peer, epoch: u64, frame: Vec<u8>, permit: OwnedSemaphorePermit },
     /// A frame over the link with this number was larger than any may be; it was not read.
     Oversized { peer: Peer, epoch: u64, message: String },
     /// Signatures were checked.
@@ -45,7 +47,7 @@ pub(crate) enum Command {
     Introduce { peer: Peer },
     /// A reader met a damaged row.
     Lost { slot: Slot },
-    /// A second has passed.
+    /// A quarter of a second has passed.
     Tick,
     /// Rewrite the store.
     Compact { reply: oneshot::Sender<Result<Usage, String>> },
@@ -73,6 +75,7 @@ impl View<'_> {
 #[derive(Clone)]
 pub(crate) struct DriverHandle {
     sender: mpsc::Sender<Command>,
+    frames_in_work: Arc<FramesInWork>,
 }
 
 /// The driver has stopped.
@@ -82,7 +85,12 @@ pub(crate) struct Stopped;
 
 impl DriverHandle {
     pub(crate) fn new(sender: mpsc::Sender<Command>) -> DriverHandle {
-        DriverHandle { sender }
+        DriverHandle { sender, frames_in_work: Arc::default() }
+    }
+
+    /// Whoever reads frames of this peer takes a permit for each before reading it.
+    pub(crate) fn frames_in_work(&self, peer: Peer) -> Arc<Semaphore> {
+        self.frames_in_work.of(peer)
     }
 
     pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {

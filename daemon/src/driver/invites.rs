@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::time::UnixMillis;
@@ -21,8 +22,9 @@ pub(super) struct Invites {
 }
 
 impl Invites {
-    pub(super) fn keys(&self) -> impl Iterator<Item = PublicKey> + '_ {
-        self.open.keys().copied()
+    /// One-time keys with the organisation that invites.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (PublicKey, OrgId)> + '_ {
+        self.open.iter().map(|(key, invitation)| (*key, invitation.inviter))
     }
 
     /// The invite with this key.

@@ -3,40 +3,80 @@
 //! Always: at most one link to a peer. Of two, the one that was dialled by the node with the lower key stays; a node that
 //! dials again replaces its own older link (`spec/06-link.md`, section 2).
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Peer, write_frame};
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// Frames that may wait for a peer.
-const QUEUE_FRAMES_MAX: usize = 4_096;
-/// Bytes that may wait for a peer: two full answers to all its open wants.
-const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Frames of one peer that are being worked on; its next one is not read before.
-const FRAMES_IN_WORK_MAX: usize = 8;
+use super::answers::Answer;
+use super::limits::{ANSWERS_OWED_MAX, FRAMES_IN_WORK_MAX, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX};
+
+/// Room for frames in work, by peer. A peer that opens link after link has no more of it than one that keeps its link.
+#[derive(Default)]
+pub(crate) struct FramesInWork {
+    rooms: Mutex<HashMap<Peer, Weak<Semaphore>>>,
+}
+
+impl FramesInWork {
+    /// The room of this peer. It is the same one as long as a link of the peer's, or a frame in work, knows of it.
+    pub(crate) fn of(&self, peer: Peer) -> Arc<Semaphore> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get(&peer).and_then(Weak::upgrade) {
+            return room;
+        }
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Arc::new(Semaphore::new(FRAMES_IN_WORK_MAX));
+        rooms.insert(peer, Arc::downgrade(&room));
+        room
+    }
+}
+
+/// What waits for a peer.
+pub(crate) enum Queued {
+    Frame(Vec<u8>),
+    /// The answer to a request has left: the request is no longer in work.
+    Answered(Owed),
+}
+
+/// The permit of a request whose answer waits in the queue; given back when this is dropped.
+pub(crate) struct Owed {
+    _permit: OwnedSemaphorePermit,
+    owed: Arc<AtomicUsize>,
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.owed.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The sending end of a link.
-#[derive(Clone)]
 pub(crate) struct LinkQueue {
     /// Tells this link from later ones to the same peer.
     pub(crate) epoch: u64,
-    frames: mpsc::Sender<Vec<u8>>,
+    frames: mpsc::Sender<Queued>,
     waiting_bytes: Arc<AtomicUsize>,
-    /// Given back one by one as frames are done with.
-    pub(crate) permits: Arc<Semaphore>,
+    /// Number of [`Owed`] in the queue.
+    owed: Arc<AtomicUsize>,
+    /// Dropped with the queue, which tells the reading side that the link is over.
+    _alive: watch::Sender<()>,
 }
 
 impl LinkQueue {
-    /// A queue and its receiving end. The receiver reports each frame it took with [`LinkQueue::sent`].
-    pub(crate) fn new(epoch: u64) -> (LinkQueue, mpsc::Receiver<Vec<u8>>) {
+    /// A queue, its receiving end, and what is closed when the driver drops the queue.
+    pub(crate) fn new(epoch: u64) -> (LinkQueue, mpsc::Receiver<Queued>, watch::Receiver<()>) {
         let (frames, receiver) = mpsc::channel(QUEUE_FRAMES_MAX);
-        let permits = Arc::new(Semaphore::new(FRAMES_IN_WORK_MAX));
-        (LinkQueue { epoch, frames, waiting_bytes: Arc::default(), permits }, receiver)
+        let (alive, over) = watch::channel(());
+        (
+            LinkQueue { epoch, frames, waiting_bytes: Arc::default(), owed: Arc::default(), _alive: alive },
+            receiver,
+            over,
+        )
     }
 
     /// Counts the bytes of a frame that left the queue.
@@ -48,7 +88,17 @@ impl LinkQueue {
     fn push(&self, frame: Vec<u8>) -> bool {
         let bytes = frame.len();
         let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        waiting + bytes <= QUEUE_BYTES_MAX && self.frames.try_send(frame).is_ok()
+        waiting + bytes <= QUEUE_BYTES_MAX && self.frames.try_send(Queued::Frame(frame)).is_ok()
+    }
+
+    /// Gives the permit back when all that is queued now has left, so that whoever reads slowly asks slowly.
+    fn give_back_later(&self, permit: OwnedSemaphorePermit) {
+        if self.owed.load(Ordering::Relaxed) < ANSWERS_OWED_MAX {
+            self.owed.fetch_add(1, Ordering::Relaxed);
+            let owed = Owed { _permit: permit, owed: Arc::clone(&self.owed) };
+            // A full queue gives it back at once; its link ends with the next frame.
+            let _ = self.frames.try_send(Queued::Answered(owed));
+        }
     }
 }
 
@@ -56,16 +106,22 @@ impl LinkQueue {
 pub(super) struct Links {
     own_key: PublicKey,
     links: HashMap<Peer, Link>,
+    /// Of frames that the node has and is not done with.
+    in_work: HashMap<Peer, Vec<OwnedSemaphorePermit>>,
 }
 
 struct Link {
     outbound: bool,
     queue: LinkQueue,
+    /// Versions were queued since a frame of the peer was last done with: they are its answer.
+    has_answered: bool,
+    /// Put off until the peer's budget allows them; bounded by the permits that they keep.
+    put_off: VecDeque<(Answer, Option<OwnedSemaphorePermit>)>,
 }
 
 impl Links {
     pub(super) fn new(own_key: PublicKey) -> Links {
-        Links { own_key, links: HashMap::new() }
+        Links { own_key, links: HashMap::new(), in_work: HashMap::new() }
     }
 
     /// Takes in a new link. Returns what the node is told: nothing when the link is turned down.
@@ -80,16 +136,14 @@ impl Links {
             say_bye(&link.queue, v1::ByeCode::Duplicate, "a later link between these nodes takes its place");
             inputs.push(Input::Disconnected { peer });
         }
-        if let Some(old) = self.links.insert(peer, Link { outbound, queue }) {
-            old.queue.permits.close();
-        }
+        self.links.insert(peer, Link { outbound, queue, has_answered: false, put_off: VecDeque::new() });
         inputs.push(Input::Connected { peer, outbound });
         inputs
     }
 
     /// True when the link that went down was the current one.
     pub(super) fn down(&mut self, peer: &Peer, epoch: u64) -> bool {
-        self.is_current(peer, epoch) && self.take(peer).is_some()
+        self.is_current(peer, epoch) && self.links.remove(peer).is_some()
     }
 
     pub(super) fn is_current(&self, peer: &Peer, epoch: u64) -> bool {
@@ -103,37 +157,88 @@ impl Links {
             return true;
         }
         tracing::warn!(peer = %super::short(peer), "the peer reads too slowly or is gone; its link is closed");
-        self.take(peer);
+        self.links.remove(peer);
         false
     }
 
-    /// Gives back the permit of a frame that is done with.
-    pub(super) fn processed(&self, peer: &Peer) {
-        if let Some(link) = self.links.get(peer) {
-            link.queue.permits.add_permits(1);
+    /// Keeps the permit of a frame that the node is given.
+    pub(super) fn begin(&mut self, peer: Peer, permit: OwnedSemaphorePermit) {
+        self.in_work.entry(peer).or_default().push(permit);
+    }
+
+    /// Gives back the permit of a frame that is done with, over whichever link it came: at once, or when its answer has
+    /// left.
+    pub(super) fn processed(&mut self, peer: &Peer) {
+        let Some(permits) = self.in_work.get_mut(peer) else { return };
+        let permit = permits.pop();
+        if permits.is_empty() {
+            self.in_work.remove(peer);
         }
+        let (Some(permit), Some(link)) = (permit, self.links.get_mut(peer)) else { return };
+        let has_answered = std::mem::take(&mut link.has_answered);
+        match link.put_off.back_mut() {
+            Some((_, kept @ None)) => *kept = Some(permit),
+            _ if has_answered => link.queue.give_back_later(permit),
+            _ => {}
+        }
+    }
+
+    /// Notes that versions were queued.
+    pub(super) fn answered(&mut self, peer: &Peer) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.has_answered = true;
+        }
+    }
+
+    /// Keeps an answer until the peer's budget allows it.
+    pub(super) fn put_off(&mut self, peer: &Peer, answer: Answer) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.put_off.push_back((answer, None));
+        }
+    }
+
+    /// Peers with answers that were put off.
+    pub(super) fn waiting(&self) -> Vec<Peer> {
+        self.links.iter().filter(|(_, link)| !link.put_off.is_empty()).map(|(peer, _)| *peer).collect()
+    }
+
+    pub(super) fn is_waiting(&self, peer: &Peer) -> bool {
+        self.links.get(peer).is_some_and(|link| !link.put_off.is_empty())
+    }
+
+    /// The oldest answer that was put off, with the permit of its request.
+    pub(super) fn next_put_off(&mut self, peer: &Peer) -> Option<(Answer, Option<OwnedSemaphorePermit>)> {
+        self.links.get_mut(peer)?.put_off.pop_front()
+    }
+
+    /// Gives back the permit of an answer that was put off and is queued now.
+    pub(super) fn answered_late(&mut self, peer: &Peer, permit: Option<OwnedSemaphorePermit>) {
+        if let (Some(permit), Some(link)) = (permit, self.links.get_mut(peer)) {
+            link.has_answered = false;
+            link.queue.give_back_later(permit);
+        }
+    }
+
+    pub(super) fn is_up(&self, peer: &Peer) -> bool {
+        self.links.contains_key(peer)
     }
 
     /// Says why and closes.
     pub(super) fn close(&mut self, peer: &Peer, code: v1::ByeCode, message: &str) {
-        if let Some(link) = self.take(peer) {
+        if let Some(link) = self.links.remove(peer) {
             say_bye(&link.queue, code, message);
         }
     }
 
     /// Closes a link to which nothing more is to be said.
     pub(super) fn drop_silently(&mut self, peer: &Peer) {
-        self.take(peer);
+        self.links.remove(peer);
     }
 
-    /// Takes a link out and wakes its reader, which may be waiting for a permit that will never come.
-    fn take(&mut self, peer: &Peer) -> Option<Link> {
-        self.links.remove(peer).inspect(|link| link.queue.permits.close())
-    }
-
+    /// Closes all links. Of frames in work nothing more will be heard.
     pub(super) fn close_all(&mut self, message: &str) {
+        self.in_work.clear();
         for (_, link) in self.links.drain() {
-            link.queue.permits.close();
             say_bye(&link.queue, v1::ByeCode::Shutdown, message);
         }
     }

@@ -8,6 +8,8 @@ use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 
+use super::answers::Answer;
+use super::limits::{ANSWER_BYTES_MAX, ANSWERED_ROW_BYTES_MIN};
 use super::restoring::CURSORS;
 use super::{Driver, cursors, short};
 use crate::clock;
@@ -15,9 +17,6 @@ use crate::store::{self, BATCH_OPERATIONS_MAX, Durability, StoreError};
 
 /// Bytes of envelopes in one commit; the store takes up to four times as many.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// An answer to one request is cut off after so many bytes; the asker asks again for the rest. Large enough that the
-/// round trip between two answers matters little, small enough that four of them fit into a link's queue.
-const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Writes are taken again only when so much more than the reserve is free, so that a full disk does not flap.
 const SPACE_HYSTERESIS_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -28,6 +27,11 @@ pub(super) fn operations(outputs: &[Output]) -> usize {
         _ => 0,
     };
     outputs.iter().map(count).sum()
+}
+
+/// True when somebody is told that these changes, or the ones before them, are stored.
+fn is_relied_on(operations: &[Operation], durability: Durability) -> bool {
+    durability == Durability::Now || operations.iter().any(|operation| matches!(operation, Operation::Put { .. }))
 }
 
 impl Driver {
@@ -50,8 +54,11 @@ impl Driver {
                 }
             }
             rest = Vec::new();
+            // Whatever the node decided while it did not know: an earlier cause in this batch may have had room still.
+            let is_relied_on = is_relied_on(&persist, durability);
             if let Err(error) = self.persist(persist, durability) {
-                if self.read_only.is_none() {
+                let is_failure = self.read_only.is_none() || is_relied_on;
+                if is_failure && !self.is_rebuilding {
                     self.refuse_all(others, &error);
                     self.fail(&error, &mut rest);
                     continue;
@@ -90,14 +97,15 @@ impl Driver {
         if committed.is_err() && self.read_only.is_none() {
             return committed;
         }
-        self.follow(operations);
+        self.follow(operations, committed.is_ok());
         committed
     }
 
-    /// Lets the feed's index follow what was, or in read-only mode would have been, committed.
-    fn follow(&mut self, operations: Vec<Operation>) {
+    /// Lets the feed's index follow what was committed, and what in read-only mode would have been cleared up.
+    fn follow(&mut self, operations: Vec<Operation>, is_committed: bool) {
         for operation in operations {
             match operation {
+                Operation::Put { .. } if !is_committed => {}
                 Operation::Put { slot, envelope, .. } => {
                     if let Ok(version) = SignedVersion::read(envelope) {
                         self.catalogue.put(slot, &version, false);
@@ -131,7 +139,7 @@ impl Driver {
                 }
             }
             Output::SendVersions { to, want, slots, more: has_more } => {
-                self.send_versions(&to, want, slots, has_more, more);
+                self.answer_in_time(&to, Answer { want, slots, has_more }, more);
             }
             Output::Dial { peer } => {
                 if self.dials.try_send(peer).is_err() {
@@ -152,30 +160,56 @@ impl Driver {
         self.links.close(peer, code, message);
     }
 
-    fn send(&mut self, peer: &node::Peer, frame: Vec<u8>, more: &mut Vec<Output>) {
-        if !self.links.send(peer, frame) {
+    /// False when the link ended by it.
+    fn send(&mut self, peer: &node::Peer, frame: Vec<u8>, more: &mut Vec<Output>) -> bool {
+        let is_queued = self.links.send(peer, frame);
+        if !is_queued {
             self.handle(Input::Disconnected { peer: *peer }, more);
+        }
+        is_queued
+    }
+
+    /// Sends versions, or puts them off when the peer had too many of late.
+    fn answer_in_time(&mut self, to: &node::Peer, answer: Answer, more: &mut Vec<Output>) {
+        if !self.links.is_waiting(to) && self.allowances.may_answer(Instant::now(), to) {
+            self.send_versions(to, answer, more);
+        } else {
+            self.links.put_off(to, answer);
         }
     }
 
-    fn send_versions(
-        &mut self,
-        to: &node::Peer,
-        want: u64,
-        slots: Vec<Slot>,
-        mut has_more: bool,
-        more: &mut Vec<Output>,
-    ) {
+    /// Sends what was put off, as far as budgets allow by now.
+    pub(super) fn answer_waiting(&mut self, more: &mut Vec<Output>) {
+        let now = Instant::now();
+        self.allowances.forget_full(now);
+        for peer in self.links.waiting() {
+            while self.allowances.may_answer(now, &peer) {
+                let Some((answer, permit)) = self.links.next_put_off(&peer) else { break };
+                self.send_versions(&peer, answer, more);
+                self.links.answered_late(&peer, permit);
+            }
+        }
+    }
+
+    fn send_versions(&mut self, to: &node::Peer, answer: Answer, more: &mut Vec<Output>) {
+        // Its link may have ended with an earlier answer of the same batch: nothing is read for nobody.
+        if !self.links.is_up(to) {
+            return;
+        }
+        let Answer { want, slots, mut has_more } = answer;
         let mut envelopes = Vec::with_capacity(slots.len());
-        let mut bytes = 0;
+        let (mut bytes, mut cost) = (0, 0);
         for slot in slots {
             if bytes >= ANSWER_BYTES_MAX {
                 has_more = true;
                 break;
             }
-            match self.reader.get(&slot) {
+            let row = self.reader.get(&slot);
+            let row_bytes = row.as_ref().map_or(0, |row| row.as_ref().map_or(0, |row| row.envelope.len()));
+            cost += (row_bytes as u64).max(ANSWERED_ROW_BYTES_MIN);
+            match row {
                 Ok(Some(row)) => {
-                    bytes += row.envelope.len();
+                    bytes += row_bytes;
                     envelopes.push(row.envelope);
                 }
                 Ok(None) => {}
@@ -186,9 +220,13 @@ impl Driver {
                 Err(error) => tracing::error!(%error, "a row cannot be read"),
             }
         }
+        self.allowances.charge(Instant::now(), *to, cost);
         for frame in versions_frames(want, envelopes, has_more) {
-            self.send(to, frame, more);
+            if !self.send(to, frame, more) {
+                return;
+            }
         }
+        self.links.answered(to);
     }
 
     /// The store did not commit: nothing that relied on it is performed, and askers are told.
@@ -214,10 +252,12 @@ impl Driver {
         }
         self.links.close_all("this node's store takes no writes now");
         self.set_read_only(Some(error.to_string()));
+        self.is_rebuilding = true;
         if let Err(error) = self.restore(None) {
             tracing::error!(%error, "the node cannot be rebuilt from its store; restart the daemon");
             self.node = None;
         }
+        self.is_rebuilding = false;
         self.set_read_only(self.read_only.clone());
     }
 

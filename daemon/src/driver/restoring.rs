@@ -55,6 +55,7 @@ impl Driver {
         let mut node = Node::new(Charter::read(&charter)?, self.own_key, self.seed);
         let mut damaged = Vec::new();
         let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
+        catalogue.reserve(self.store.usage()?.rows as usize);
         let is_indexed = index.is_some_and(|bytes| super::index::read(&bytes, &mut node, &catalogue).is_some());
         reader.rows(&mut |slot, row| {
             if is_indexed && slot.key.is_content() {

@@ -2,16 +2,20 @@
 //!
 //! In: node keys, from the driver. Out: links, or word of failure; how it stands with each, for people.
 //! Always: whom to dial, when and how often is decided in `fingerpost_proto::overlay`; here only addresses are found and
-//! tried.
+//! tried; every request comes to an end, as a link or as word of failure. Tested: `dialler/tests.rs`.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use fingerpost_proto::node::Peer;
 use fingerpost_proto::overlay::DialFailure;
 use tokio::sync::{mpsc, watch};
-use tonic::Request;
+use tonic::{Code, Request, Status};
 
 use super::{Ends, ends, pump};
 use crate::driver::{Command, DriverHandle, short};
@@ -20,6 +24,9 @@ use crate::transport::{DIAL_DEADLINE, DialError, TlsIdentity, dial};
 
 /// Addresses tried for one node.
 const ADDRESSES_PER_NODE_MAX: usize = 16;
+/// From the call to the response headers, which a server sends without waiting for anything (`spec/06-link.md`, 1.5). As long
+/// as dialling itself.
+const LINK_ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Nodes of which it is remembered how dialling went.
 const STATES_MAX: usize = 256;
 
@@ -34,6 +41,38 @@ pub(crate) struct DialState {
     pub(crate) reason: String,
 }
 
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    /// No connection to that node at this address.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The right node is there, and says no.
+    #[error("the node opens no link: {}", .0.message())]
+    Refused(Status),
+    /// The right node is there, and says nothing.
+    #[error("the node did not answer the call for a link within {} s", .0.as_secs_f32())]
+    Silent(Duration),
+}
+
+impl LinkError {
+    /// What the overlay is told.
+    fn failure(&self) -> DialFailure {
+        const REFUSALS: [Code; 4] =
+            [Code::PermissionDenied, Code::Unauthenticated, Code::Unimplemented, Code::FailedPrecondition];
+        match self {
+            LinkError::Dial(DialError::RefusedByPeer { .. }) => DialFailure::Refused,
+            LinkError::Refused(status) if REFUSALS.contains(&status.code()) => DialFailure::Refused,
+            _ => DialFailure::Unreachable,
+        }
+    }
+
+    /// Another address leads to the same node, which has proved its key, and to the same answer.
+    fn is_final(&self) -> bool {
+        !matches!(self, LinkError::Dial(_))
+    }
+}
+
 /// Dials in the background until dropped.
 #[derive(Clone)]
 pub(crate) struct Dialler {
@@ -44,6 +83,8 @@ struct Shared {
     driver: DriverHandle,
     identity: TlsIdentity,
     configured: Vec<(Peer, String)>,
+    /// [`LINK_ANSWER_WAIT`]; tests wait less.
+    answer_wait: Duration,
     states: Mutex<BTreeMap<Peer, DialState>>,
     /// Nodes to dial although they are on no member's card yet, from an invite.
     introduced: Mutex<BTreeMap<Peer, Vec<String>>>,
@@ -51,8 +92,17 @@ struct Shared {
 
 impl Dialler {
     pub(crate) fn new(driver: DriverHandle, identity: TlsIdentity, configured: Vec<(Peer, String)>) -> Dialler {
+        Dialler::with_wait(driver, identity, configured, LINK_ANSWER_WAIT)
+    }
+
+    fn with_wait(
+        driver: DriverHandle,
+        identity: TlsIdentity,
+        configured: Vec<(Peer, String)>,
+        answer_wait: Duration,
+    ) -> Dialler {
         let (states, introduced) = (Mutex::default(), Mutex::default());
-        Dialler { shared: Arc::new(Shared { driver, identity, configured, states, introduced }) }
+        Dialler { shared: Arc::new(Shared { driver, identity, configured, answer_wait, states, introduced }) }
     }
 
     /// A node to dial from now on, whatever the cards say.
@@ -110,13 +160,16 @@ impl Dialler {
                     self.note(peer, &addresses, "waiting", None);
                     return;
                 }
-                Err(why) => failure = Some((address.clone(), why)),
+                Err(why) => {
+                    let is_final = why.is_final();
+                    failure = Some((address.clone(), why));
+                    if is_final {
+                        break;
+                    }
+                }
             }
         }
-        let why = match &failure {
-            Some((_, DialError::RefusedByPeer { .. })) => DialFailure::Refused,
-            _ => DialFailure::Unreachable,
-        };
+        let why = failure.as_ref().map_or(DialFailure::Unreachable, |(_, why)| why.failure());
         if let Some((address, error)) = failure {
             let state = if why == DialFailure::Refused { "refused" } else { "unreachable" };
             if self.note(peer, &addresses, state, Some(error.to_string())) {
@@ -141,23 +194,19 @@ impl Dialler {
     }
 
     /// Dials and keeps the link until it ends.
-    async fn link(&self, peer: Peer, address: &str) -> Result<(), DialError> {
+    async fn link(&self, peer: Peer, address: &str) -> Result<(), LinkError> {
         let channel = dial(address, peer, &self.shared.identity, DIAL_DEADLINE).await?;
         let mut client = PeerClient::new(channel)
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(FRAME_BYTES_MAX);
-        let Ends { queue, outgoing, ended } = ends();
+        let Ends { queue, outgoing, ends } = ends();
         let frames = OutgoingFrames(outgoing);
-        match client.link(Request::new(frames)).await {
-            Ok(response) => {
-                tracing::info!(peer = %short(&peer), %address, "link dialled");
-                self.note(peer, &[address.to_owned()], "linked", None);
-                pump(self.shared.driver.clone(), peer, true, queue, ended, response.into_inner()).await;
-            }
-            Err(status) => {
-                tracing::warn!(peer = %short(&peer), %address, %status, "the peer opens no link");
-            }
-        }
+        let answer = tokio::time::timeout(self.shared.answer_wait, client.link(Request::new(frames))).await;
+        let answer = answer.map_err(|_| LinkError::Silent(self.shared.answer_wait))?;
+        let response = answer.map_err(LinkError::Refused)?;
+        tracing::info!(peer = %short(&peer), %address, "link dialled");
+        self.note(peer, &[address.to_owned()], "linked", None);
+        pump(self.shared.driver.clone(), peer, true, queue, ends, response.into_inner()).await;
         Ok(())
     }
 

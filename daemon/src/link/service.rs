@@ -18,7 +18,7 @@ use super::{Ends, Outgoing, RawFrame, ends, pump};
 use crate::clock;
 use crate::driver::{Command, DriverHandle};
 use crate::store::StoreReader;
-use crate::transport::{Admitted, PeerIdentity};
+use crate::transport::{Admitted, PeerIdentity, StreamInUse, Visitor};
 
 /// Envelopes that a joining organisation may hand in: its card and its acceptance, with room for later cards.
 const ADMIT_ENVELOPES_MAX: usize = 8;
@@ -34,14 +34,17 @@ impl PeerService {
         PeerService { driver, reader }
     }
 
-    fn identity<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
-        request.extensions().get::<PeerIdentity>().copied().ok_or_else(|| Status::unauthenticated("no peer identity"))
+    /// Who asks, and what keeps the connection while it is answered.
+    fn visitor<T>(request: &Request<T>) -> Result<(PeerIdentity, StreamInUse), Status> {
+        let visitor = request.extensions().get::<Visitor>();
+        let visitor = visitor.ok_or_else(|| Status::unauthenticated("no peer identity"))?;
+        Ok((visitor.identity(), visitor.serve()))
     }
 
-    fn invitee<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
-        let identity = Self::identity(request)?;
+    fn invitee<T>(request: &Request<T>) -> Result<(PeerIdentity, StreamInUse), Status> {
+        let (identity, in_use) = Self::visitor(request)?;
         match identity.admitted {
-            Admitted::Invitee => Ok(identity),
+            Admitted::Invitee => Ok((identity, in_use)),
             Admitted::Member => Err(Status::permission_denied("only the holder of an invite's one-time key asks this")),
         }
     }
@@ -60,20 +63,24 @@ impl crate::rpc::peer_server::Peer for PeerService {
     type LinkStream = Outgoing;
 
     async fn link(&self, request: Request<Streaming<RawFrame>>) -> Result<Response<Outgoing>, Status> {
-        let identity = Self::identity(&request)?;
+        let (identity, in_use) = Self::visitor(&request)?;
         if identity.admitted != Admitted::Member {
             return Err(Status::permission_denied("a one-time key may only ask to be introduced and admitted"));
         }
-        let Ends { queue, outgoing, ended } = ends();
+        let Ends { queue, outgoing, ends } = ends();
         let incoming = request.into_inner();
         let peer: Peer = identity.key;
         tracing::info!(peer = %crate::driver::short(&peer), address = %identity.remote_address, "link accepted");
-        tokio::spawn(pump(self.driver.clone(), peer, false, queue, ended, incoming));
+        let link = pump(self.driver.clone(), peer, false, queue, ends, incoming);
+        tokio::spawn(async move {
+            link.await;
+            drop(in_use);
+        });
         Ok(Response::new(outgoing))
     }
 
     async fn introduce(&self, request: Request<v1::IntroduceRequest>) -> Result<Response<v1::IntroduceReply>, Status> {
-        let key = Self::invitee(&request)?.key;
+        let (PeerIdentity { key, .. }, _in_use) = Self::invitee(&request)?;
         let level = request.get_ref().level;
         if level != PROTOCOL_LEVEL {
             let message =
@@ -102,7 +109,7 @@ impl crate::rpc::peer_server::Peer for PeerService {
     }
 
     async fn admit(&self, request: Request<v1::AdmitRequest>) -> Result<Response<v1::AdmitReply>, Status> {
-        let identity = Self::invitee(&request)?;
+        let (identity, _in_use) = Self::invitee(&request)?;
         let envelopes = request.into_inner().envelopes;
         let refusal = |refusal: String| Ok(Response::new(v1::AdmitReply { refusal }));
         let registered = self.driver.look(move |view| view.invitation(&identity.key).cloned()).await;

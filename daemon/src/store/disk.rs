@@ -52,9 +52,9 @@ pub struct DiskOptions {
 }
 
 impl DiskOptions {
-    /// 64 MiB of cache, 64 MiB of reserve, 16 MiB of ballast.
+    /// 32 MiB of cache, 64 MiB of reserve, 16 MiB of ballast.
     pub fn new(folder: impl Into<PathBuf>) -> DiskOptions {
-        DiskOptions { folder: folder.into(), cache_bytes: 64 << 20, reserve_bytes: 64 << 20, ballast_bytes: 16 << 20 }
+        DiskOptions { folder: folder.into(), cache_bytes: 32 << 20, reserve_bytes: 64 << 20, ballast_bytes: 16 << 20 }
     }
 }
 

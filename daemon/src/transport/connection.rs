@@ -1,12 +1,14 @@
 //! An accepted connection: the TLS stream of a peer whose key was proved and admitted, and its seat.
 //!
 //! In: bytes. Out: bytes, or an error once the connection has been cut. Always: the seat is held until it is dropped;
-//! a peer that does not begin HTTP/2 in time is cut, because keepalive only works once it has.
+//! a peer that does not begin HTTP/2 in time is cut, because keepalive only works once it has, and so is one that asks for
+//! nothing: keepalive would hold its seat for ever.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -15,20 +17,23 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::PeerIdentity;
 use super::seats::Seat;
+use super::streams::Visitor;
+use super::{PeerIdentity, listener::ListenerLimits};
 
 /// Length of the client's connection preface, RFC 9113 section 3.4, in bytes.
 const PREFACE_BYTES: usize = 24;
 
-/// A connection for a tonic server; its handlers find the [`PeerIdentity`] in the extensions of each request.
+/// A connection for a tonic server; its handlers find the [`Visitor`] in the extensions of each request.
 pub struct PeerConnection {
     stream: TlsStream<TcpStream>,
-    identity: PeerIdentity,
+    visitor: Visitor,
     /// Resolves when the key is no longer admitted; `None` from then on.
     when_cut: Option<oneshot::Receiver<()>>,
     /// Until the client's HTTP/2 preface is here: bytes of it still to come, and when they must be here.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
+    /// When to look again whether the connection is of use, and for how long it may be of none.
+    idle: (Pin<Box<Sleep>>, Duration),
     _seat: Seat,
 }
 
@@ -37,19 +42,31 @@ impl PeerConnection {
         stream: TlsStream<TcpStream>,
         identity: PeerIdentity,
         when_cut: oneshot::Receiver<()>,
-        preface_deadline: Instant,
+        limits: &ListenerLimits,
         seat: Seat,
     ) -> PeerConnection {
-        let preface = Some((PREFACE_BYTES, Box::pin(sleep_until(preface_deadline))));
-        PeerConnection { stream, identity, when_cut: Some(when_cut), preface, _seat: seat }
+        let now = Instant::now();
+        let preface = Some((PREFACE_BYTES, Box::pin(sleep_until(now + limits.handshake_deadline))));
+        let idle = (Box::pin(sleep_until(now + limits.idle_deadline)), limits.idle_deadline);
+        let visitor = Visitor::new(identity);
+        PeerConnection { stream, visitor, when_cut: Some(when_cut), preface, idle, _seat: seat }
     }
 
     /// Who is at the other end.
     pub fn identity(&self) -> PeerIdentity {
-        self.identity
+        self.visitor.identity()
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let (timer, idle_deadline) = &mut self.idle;
+        while timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let until = self.visitor.idle_since().unwrap_or(now) + *idle_deadline;
+            if until <= now {
+                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer opened no stream"));
+            }
+            timer.as_mut().reset(until);
+        }
         if let Some(when_cut) = &mut self.when_cut {
             match Pin::new(when_cut).poll(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -61,16 +78,16 @@ impl PeerConnection {
 }
 
 impl Connected for PeerConnection {
-    type ConnectInfo = PeerIdentity;
+    type ConnectInfo = Visitor;
 
-    fn connect_info(&self) -> PeerIdentity {
-        self.identity
+    fn connect_info(&self) -> Visitor {
+        self.visitor.clone()
     }
 }
 
 impl std::fmt::Debug for PeerConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PeerConnection({:?})", self.identity)
+        write!(f, "PeerConnection({:?})", self.identity())
     }
 }
 

@@ -33,6 +33,9 @@ use fingerpost_proto::limits::LINKS_MAX;
 pub const CONNECTIONS_MAX: usize = 2 * LINKS_MAX;
 /// Open connections of one key. One is enough; a redial may overlap with the connection that it replaces.
 pub const CONNECTIONS_PER_KEY_MAX: usize = 4;
+/// Open connections of one organisation. In a mesh of 30 others all of them may be one organisation's nodes, two of them
+/// dialling anew; four times as many fit, so that no organisation keeps the others out.
+pub const CONNECTIONS_PER_ORGANISATION_MAX: usize = 32;
 /// Sockets of one address (IPv6: one /64), handshakes included. Partners behind one NAT share it.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 /// Handshakes in progress. At about 30 KiB each: 8 MiB; one address can hold an eighth of them.
@@ -40,9 +43,14 @@ pub const PENDING_HANDSHAKES_MAX: usize = 256;
 /// From `accept` to a complete handshake, and from there to the start of HTTP/2: two round trips, generously, on the
 /// slowest link.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// A connection over which nothing is asked, from its start or from the end of its last stream. A client opens its stream
+/// as soon as it is connected.
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
 
 const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX * 8 <= PENDING_HANDSHAKES_MAX);
 const _: () = assert!(CONNECTIONS_PER_KEY_MAX <= CONNECTIONS_PER_ADDRESS_MAX);
+const _: () = assert!(CONNECTIONS_PER_KEY_MAX <= CONNECTIONS_PER_ORGANISATION_MAX);
+const _: () = assert!(CONNECTIONS_PER_ORGANISATION_MAX * 4 <= CONNECTIONS_MAX);
 
 /// First pause after an error of `accept`; it doubles up to [`ACCEPT_PAUSE_MAX`].
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -60,12 +68,16 @@ pub struct ListenerLimits {
     pub connections_max: usize,
     /// [`CONNECTIONS_PER_KEY_MAX`].
     pub connections_per_key_max: usize,
+    /// [`CONNECTIONS_PER_ORGANISATION_MAX`].
+    pub connections_per_organisation_max: usize,
     /// [`CONNECTIONS_PER_ADDRESS_MAX`].
     pub connections_per_address_max: usize,
     /// [`PENDING_HANDSHAKES_MAX`].
     pub pending_handshakes_max: usize,
     /// [`HANDSHAKE_DEADLINE`].
     pub handshake_deadline: Duration,
+    /// [`IDLE_DEADLINE`].
+    pub idle_deadline: Duration,
 }
 
 impl Default for ListenerLimits {
@@ -73,9 +85,11 @@ impl Default for ListenerLimits {
         ListenerLimits {
             connections_max: CONNECTIONS_MAX,
             connections_per_key_max: CONNECTIONS_PER_KEY_MAX,
+            connections_per_organisation_max: CONNECTIONS_PER_ORGANISATION_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             pending_handshakes_max: PENDING_HANDSHAKES_MAX,
             handshake_deadline: HANDSHAKE_DEADLINE,
+            idle_deadline: IDLE_DEADLINE,
         }
     }
 }
@@ -319,16 +333,10 @@ impl Shared {
                     self.log(|| tracing::info!(%remote, "closed: the client did not ask for h2"));
                     return None;
                 };
-                match seat.settle(key) {
+                match seat.settle(key, self.admission.organisation(&key)) {
                     Ok(when_cut) => {
                         let identity = PeerIdentity { key, admitted, remote_address: remote };
-                        Some(PeerConnection::new(
-                            stream,
-                            identity,
-                            when_cut,
-                            Instant::now() + self.limits.handshake_deadline,
-                            seat,
-                        ))
+                        Some(PeerConnection::new(stream, identity, when_cut, &self.limits, seat))
                     }
                     Err(full) => {
                         self.on_full(full, remote);
@@ -356,6 +364,7 @@ impl Shared {
             Full::Pending => "pending_handshakes_max",
             Full::Address => "connections_per_address_max",
             Full::Key => "connections_per_key_max",
+            Full::Organisation => "connections_per_organisation_max",
         };
         self.log(|| tracing::info!(%remote, limit, "closed: a limit of connections is reached"));
     }
@@ -414,6 +423,10 @@ mod tests {
 
     impl Admission for Nobody {
         fn admit(&self, _: &fingerpost_proto::key::PublicKey) -> Option<super::super::Admitted> {
+            None
+        }
+
+        fn organisation(&self, _: &fingerpost_proto::key::PublicKey) -> Option<fingerpost_proto::id::OrgId> {
             None
         }
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use tokio::sync::oneshot;
 
@@ -20,6 +21,7 @@ pub(super) enum Full {
     Pending,
     Address,
     Key,
+    Organisation,
 }
 
 /// Shared table of the sockets of one listener.
@@ -34,6 +36,7 @@ struct Table {
     pending: usize,
     by_address: HashMap<IpAddr, usize>,
     by_key: HashMap<PublicKey, usize>,
+    by_org: HashMap<OrgId, usize>,
     open: HashMap<u64, Open>,
     next: u64,
 }
@@ -47,8 +50,8 @@ struct Open {
 pub(super) struct Seat {
     seats: Seats,
     network: IpAddr,
-    /// Number and key in the table of open connections; `None` while the handshake runs.
-    open: Option<(u64, PublicKey)>,
+    /// Number in the table of open connections, key and whose it is; `None` while the handshake runs.
+    open: Option<(u64, PublicKey, Option<OrgId>)>,
 }
 
 impl Seats {
@@ -100,10 +103,10 @@ impl Seats {
 }
 
 impl Seat {
-    /// Turns the seat of a handshake into that of a connection of `key`.
+    /// Turns the seat of a handshake into that of a connection of `key`, which belongs to `org`.
     ///
     /// The receiver resolves when the connection has to be closed.
-    pub(super) fn settle(&mut self, key: PublicKey) -> Result<oneshot::Receiver<()>, Full> {
+    pub(super) fn settle(&mut self, key: PublicKey, org: Option<OrgId>) -> Result<oneshot::Receiver<()>, Full> {
         let seats = self.seats.clone();
         let mut table = seats.lock();
         if table.open.len() >= seats.limits.connections_max {
@@ -112,13 +115,20 @@ impl Seat {
         if table.by_key.get(&key).is_some_and(|count| *count >= seats.limits.connections_per_key_max) {
             return Err(Full::Key);
         }
+        let of_org = org.and_then(|org| table.by_org.get(&org));
+        if of_org.is_some_and(|count| *count >= seats.limits.connections_per_organisation_max) {
+            return Err(Full::Organisation);
+        }
         let (cut, when_cut) = oneshot::channel();
         let number = table.next;
         table.next += 1;
         table.pending -= 1;
         *table.by_key.entry(key).or_default() += 1;
+        if let Some(org) = org {
+            *table.by_org.entry(org).or_default() += 1;
+        }
         table.open.insert(number, Open { key, cut });
-        self.open = Some((number, key));
+        self.open = Some((number, key, org));
         Ok(when_cut)
     }
 }
@@ -128,10 +138,13 @@ impl Drop for Seat {
         let mut table = self.seats.lock();
         match self.open {
             None => table.pending -= 1,
-            Some((number, key)) => {
+            Some((number, key, org)) => {
                 // Already gone when the connection was cut.
                 table.open.remove(&number);
                 release(&mut table.by_key, key);
+                if let Some(org) = org {
+                    release(&mut table.by_org, org);
+                }
             }
         }
         release(&mut table.by_address, self.network);
@@ -164,6 +177,7 @@ mod tests {
         Seats::new(ListenerLimits {
             connections_max: 3,
             connections_per_key_max: 2,
+            connections_per_organisation_max: 2,
             connections_per_address_max: 4,
             pending_handshakes_max: 5,
             ..ListenerLimits::default()
@@ -212,10 +226,26 @@ mod tests {
     fn the_last_seat_of_a_key_is_given_and_the_next_is_refused() {
         let seats = seats();
         let mut held: Vec<Seat> = (0..3).map(|last| seats.take(address(last)).unwrap()).collect();
-        held[0].settle(key(1)).unwrap();
-        held[1].settle(key(1)).unwrap();
-        assert_eq!(held[2].settle(key(1)).err(), Some(Full::Key));
-        held[2].settle(key(2)).unwrap();
+        held[0].settle(key(1), None).unwrap();
+        held[1].settle(key(1), None).unwrap();
+        assert_eq!(held[2].settle(key(1), None).err(), Some(Full::Key));
+        held[2].settle(key(2), None).unwrap();
+    }
+
+    #[test]
+    fn the_last_seat_of_an_organisation_is_given_and_the_next_is_refused() {
+        let seats = seats();
+        let mut held: Vec<Seat> = (0..3).map(|last| seats.take(address(last)).unwrap()).collect();
+        let (org, other) = (Some(OrgId([1; 32])), Some(OrgId([2; 32])));
+        held[0].settle(key(1), org).unwrap();
+        held[1].settle(key(2), org).unwrap();
+        assert_eq!(held[2].settle(key(3), org).err(), Some(Full::Organisation));
+        held[2].settle(key(3), other).unwrap();
+        held.remove(0);
+        let mut next = seats.take(address(4)).unwrap();
+        next.settle(key(3), org).unwrap();
+        drop((held, next));
+        assert!(seats.lock().by_org.is_empty(), "nothing is kept of organisations without a seat");
     }
 
     #[test]
@@ -223,9 +253,9 @@ mod tests {
         let seats = seats();
         let mut held: Vec<Seat> = (0..4).map(|last| seats.take(address(last)).unwrap()).collect();
         for (number, seat) in held.iter_mut().take(3).enumerate() {
-            seat.settle(key(u8::try_from(number).unwrap())).unwrap();
+            seat.settle(key(u8::try_from(number).unwrap()), None).unwrap();
         }
-        assert_eq!(held[3].settle(key(9)).err(), Some(Full::Connections));
+        assert_eq!(held[3].settle(key(9), None).err(), Some(Full::Connections));
         assert_eq!(seats.take(address(9)).err(), Some(Full::Connections));
         held.remove(0);
         assert!(seats.take(address(9)).is_ok());
@@ -235,8 +265,8 @@ mod tests {
     fn only_connections_of_refused_keys_are_cut() {
         let seats = seats();
         let mut held: Vec<Seat> = (0..2).map(|last| seats.take(address(last)).unwrap()).collect();
-        let mut first = held[0].settle(key(1)).unwrap();
-        let mut second = held[1].settle(key(2)).unwrap();
+        let mut first = held[0].settle(key(1), None).unwrap();
+        let mut second = held[1].settle(key(2), None).unwrap();
         assert_eq!(seats.cut_unless(|asked| *asked == key(2)), 1);
         assert_eq!(first.try_recv(), Ok(()));
         assert!(second.try_recv().is_err());

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::v1::{AdmitReply, AdmitRequest, IntroduceReply, IntroduceRequest};
 use tokio::sync::oneshot;
@@ -44,11 +45,15 @@ fn identity(seed: u8) -> TlsIdentity {
 
 /// An admission list that tests can change.
 #[derive(Default)]
-struct Guests(Mutex<HashMap<PublicKey, Admitted>>);
+struct Guests(Mutex<HashMap<PublicKey, (Admitted, OrgId)>>);
 
 impl Admission for Guests {
     fn admit(&self, key: &PublicKey) -> Option<Admitted> {
-        self.0.lock().unwrap().get(key).copied()
+        self.0.lock().unwrap().get(key).map(|(admitted, _)| *admitted)
+    }
+
+    fn organisation(&self, key: &PublicKey) -> Option<OrgId> {
+        self.0.lock().unwrap().get(key).map(|(_, org)| *org)
     }
 }
 
@@ -65,7 +70,11 @@ impl Peer for Mirror {
 
     async fn link(&self, request: Request<Streaming<RawFrame>>) -> Result<Response<Self::LinkStream>, Status> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let frames = request.into_inner();
+        let in_use = request.extensions().get::<Visitor>().unwrap().serve();
+        let frames = request.into_inner().map(move |frame| {
+            let _ = &in_use;
+            frame
+        });
         if self.reads_nothing {
             // Kept inside the reply, so that the stream of requests stays open and unread.
             return Ok(Response::new(Box::pin(tokio_stream::pending().map(move |reply| {
@@ -78,7 +87,8 @@ impl Peer for Mirror {
 
     async fn introduce(&self, request: Request<IntroduceRequest>) -> Result<Response<IntroduceReply>, Status> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let peer = *request.extensions().get::<PeerIdentity>().ok_or_else(|| Status::internal("no identity"))?;
+        let visitor = request.extensions().get::<Visitor>().ok_or_else(|| Status::internal("no identity"))?;
+        let (peer, _in_use) = (visitor.identity(), visitor.serve());
         let charter = peer.key.as_bytes().to_vec();
         let clock_ms = if peer.admitted == Admitted::Member { 1 } else { 2 };
         Ok(Response::new(IntroduceReply { charter, clock_ms, ..Default::default() }))
@@ -120,7 +130,11 @@ impl Host {
     }
 
     fn invite(&self, seed: u8, admitted: Admitted) {
-        self.guests.0.lock().unwrap().insert(public(seed), admitted);
+        self.invite_of(seed, admitted, OrgId([seed; 32]));
+    }
+
+    fn invite_of(&self, seed: u8, admitted: Admitted, org: OrgId) {
+        self.guests.0.lock().unwrap().insert(public(seed), (admitted, org));
     }
 
     fn uninvite(&self, seed: u8) {

@@ -21,6 +21,14 @@ pub enum Breach {
         /// Bytes allowed.
         max: usize,
     },
+    /// Larger than a frame may be by the length before it, so that the transport did not read it.
+    #[error("a frame has at most {max} bytes: {said}")]
+    NotRead {
+        /// Bytes allowed.
+        max: usize,
+        /// What the transport said.
+        said: String,
+    },
     /// Not a protobuf `Frame`, or one without content known here.
     #[error("a frame that cannot be read: {reason}")]
     Unreadable {

@@ -30,6 +30,13 @@ pub enum Input {
         /// Serialised `Frame`, at most [`FRAME_BYTES_MAX`](crate::limits::FRAME_BYTES_MAX).
         frame: Vec<u8>,
     },
+    /// A frame was larger than any may be, by the length before it; the transport did not read it.
+    Oversized {
+        /// Who sent it.
+        peer: Peer,
+        /// What the transport says of it; told to the peer.
+        message: String,
+    },
     /// An admin, or a joining organisation, hands in signed versions.
     Published {
         /// Names the answer, [`Output::Published`](super::Output::Published).

@@ -50,6 +50,8 @@ pub(super) enum PendingSource {
     Peer {
         route: overlay::Source,
         peer: Peer,
+        /// Over which of its links they came.
+        link: u64,
         is_asked: bool,
     },
     /// Outcomes known so far, and the positions of the others.
@@ -134,10 +136,11 @@ impl Node {
         if verify.is_empty() {
             outputs.push(Output::Processed { peer });
         } else {
-            if let Some(link) = self.links.get_mut(&peer) {
+            let link = self.links.get_mut(&peer).map_or(0, |link| {
                 link.in_work += 1;
-            }
-            self.request(PendingSource::Peer { route, peer, is_asked: !is_pushed }, verify, outputs);
+                link.number
+            });
+            self.request(PendingSource::Peer { route, peer, link, is_asked: !is_pushed }, verify, outputs);
         }
         keys
     }
@@ -163,7 +166,7 @@ impl Node {
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let source = match &pending {
-            PendingSource::Peer { route, peer, is_asked } => {
+            PendingSource::Peer { route, peer, is_asked, .. } => {
                 Source::Peer { route: *route, peer: *peer, is_asked: *is_asked }
             }
             PendingSource::Admin { .. } => Source::Admin,
@@ -183,9 +186,9 @@ impl Node {
         }
         self.finish(now, batch, outputs);
         match pending {
-            PendingSource::Peer { peer, .. } => {
+            PendingSource::Peer { peer, link: number, .. } => {
                 outputs.push(Output::Processed { peer });
-                if let Some(link) = self.links.get_mut(&peer) {
+                if let Some(link) = self.links.get_mut(&peer).filter(|link| link.number == number) {
                     link.in_work = link.in_work.saturating_sub(1);
                 }
                 self.ask_for_more(now, peer, outputs);

@@ -99,6 +99,8 @@ pub(super) enum Request {
 
 #[derive(Debug)]
 pub(super) struct Link {
+    /// Tells it from earlier links to the same peer.
+    pub(super) number: u64,
     pub(super) outbound: bool,
     pub(super) connected_at: UnixMillis,
     pub(super) is_greeted: bool,
@@ -153,8 +155,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(now: UnixMillis, outbound: bool, org: Option<OrgId>) -> Link {
+    pub(super) fn new(now: UnixMillis, number: u64, outbound: bool, org: Option<OrgId>) -> Link {
         Link {
+            number,
             outbound,
             connected_at: now,
             is_greeted: false,

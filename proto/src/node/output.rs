@@ -66,7 +66,7 @@ pub enum Output {
         /// The other node.
         peer: Peer,
     },
-    /// A frame of this peer is done with: the next may be read.
+    /// A frame of this peer is done with, over whichever of its links it came: the next may be read.
     Processed {
         /// Whose frame.
         peer: Peer,

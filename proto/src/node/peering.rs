@@ -15,7 +15,7 @@ use crate::PROTOCOL_LEVEL;
 use crate::canary::{Canary, is_out};
 use crate::id::Vid;
 use crate::kind::Audience;
-use crate::limits::{FETCH_KEYS_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
+use crate::limits::{FETCH_KEYS_MAX, FRAME_BYTES_MAX, OFFER_PAIRS_MAX, VERSIONS_PER_FRAME_MAX, WANT_KEYS_MAX};
 use crate::network::members::Standing;
 use crate::overlay::{DropReason, Ended, Source};
 use crate::set::{SetKey, Slot};
@@ -32,7 +32,8 @@ const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
 impl Node {
     pub(super) fn on_connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool, outputs: &mut Vec<Output>) {
         let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
-        let mut link = Link::new(now, outbound, org);
+        self.links_made += 1;
+        let mut link = Link::new(now, self.links_made, outbound, org);
         link.told = [0, 1].map(|number: usize| Some(self.logs[number].head().sequence));
         self.unlink(now, &peer, Ended::Replaced);
         self.links.insert(peer, link);
@@ -92,6 +93,12 @@ impl Node {
                 self.break_off(now, peer, &breach, outputs);
                 outputs.push(Output::Processed { peer });
             }
+        }
+    }
+
+    pub(super) fn on_oversized(&mut self, now: UnixMillis, peer: Peer, said: String, outputs: &mut Vec<Output>) {
+        if self.links.contains_key(&peer) {
+            self.break_off(now, peer, &Breach::NotRead { max: FRAME_BYTES_MAX, said }, outputs);
         }
     }
 

@@ -83,7 +83,7 @@ async fn a_client_of_another_tls_stack_is_admitted_by_its_key_alone() {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let home = tempfile::Builder::new().permissions(private).tempdir().unwrap();
     let node_key = NodeKey::load_or_create(home.path()).unwrap();
-    host.guests.0.lock().unwrap().insert(node_key.public(), Admitted::Member);
+    host.guests.0.lock().unwrap().insert(node_key.public(), (Admitted::Member, fingerpost_proto::id::OrgId([2; 32])));
     let (path, address) = (home.path().to_owned(), host.address);
     let first = tokio::task::spawn_blocking(move || openssl_first_bytes(&path, address)).await.unwrap();
     // Length, type 4 (SETTINGS), no flags, stream 0.
@@ -420,7 +420,7 @@ async fn a_server_that_finishes_the_handshake_and_then_says_nothing_is_given_up(
     let host = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = host.local_addr().unwrap().to_string();
     let guests = Arc::new(Guests::default());
-    guests.0.lock().unwrap().insert(public(2), Admitted::Member);
+    guests.0.lock().unwrap().insert(public(2), (Admitted::Member, fingerpost_proto::id::OrgId([2; 32])));
     let admission: Arc<dyn Admission> = guests;
     let server = tokio::spawn(async move {
         let config = super::super::tls::server_config(&identity(1), &admission, &Arc::default());

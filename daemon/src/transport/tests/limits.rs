@@ -96,6 +96,34 @@ async fn the_last_connection_of_a_key_is_taken_and_the_next_is_refused() {
 }
 
 #[tokio::test]
+async fn connections_of_one_organisation_leave_room_for_others_and_an_idle_one_is_cut() {
+    let idle_deadline = Duration::from_millis(600);
+    let limits = ListenerLimits { connections_per_organisation_max: 2, idle_deadline, ..ListenerLimits::default() };
+    let host = Host::start(limits).await;
+    for seed in 2..5 {
+        host.invite_of(seed, Admitted::Member, fingerpost_proto::id::OrgId([9; 32]));
+    }
+    host.invite(5, Admitted::Member);
+    let idle = host.dial(2).await.unwrap();
+    let used = host.dial(3).await.unwrap();
+    let (frames, requests) = tokio::sync::mpsc::channel::<RawFrame>(4);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut replies = PeerClient::new(used).link(requests).await.unwrap().into_inner();
+    assert!(matches!(host.dial(4).await, Err(DialError::Closed { .. })), "two of one organisation are enough");
+    who_am_i(host.dial(5).await.unwrap()).await.unwrap();
+    until("the idle ones are cut", || host.control.connections() == 1).await;
+    // A link without a frame is in use all the same.
+    tokio::time::sleep(2 * idle_deadline).await;
+    frames.send(RawFrame::default()).await.unwrap();
+    assert_eq!(replies.message().await.unwrap(), Some(RawFrame::default()));
+    assert!(who_am_i(idle).await.is_err());
+    who_am_i(host.dial(4).await.unwrap()).await.unwrap();
+    // When its last stream has ended, it is idle.
+    drop((frames, replies));
+    until("the rest is cut", || host.control.connections() == 0).await;
+}
+
+#[tokio::test]
 async fn the_last_connection_of_all_is_taken_and_the_next_is_refused() {
     let host = Host::start(ListenerLimits { connections_max: 2, ..ListenerLimits::default() }).await;
     for seed in 2..5 {
@@ -214,7 +242,7 @@ async fn an_admitted_peer_that_does_not_begin_http2_loses_its_seat() {
 
 #[tokio::test]
 async fn an_admitted_peer_that_answers_no_keepalive_loses_its_seat() {
-    let host = Host::start(limits()).await;
+    let host = Host::start(ListenerLimits { idle_deadline: 10 * PATIENCE, ..limits() }).await;
     host.invite(2, Admitted::Member);
     let mut stream = admitted(&host, 2).await;
     // Nothing more after this, not even answers to pings.

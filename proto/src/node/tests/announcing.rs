@@ -22,7 +22,11 @@ fn receive(world: &mut World, peer: Peer, content: Content) -> Vec<Output> {
 }
 
 fn announce(world: &mut World, peer: Peer, pairs: &[Pair]) {
-    receive(world, peer, Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(pairs), announced: true, ..Default::default() }));
+    receive(
+        world,
+        peer,
+        Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(pairs), announced: true, ..Default::default() }),
+    );
 }
 
 /// Ticks of node 0 for so long. Returns whom it sent which wants.
@@ -114,7 +118,12 @@ fn requests(offered: usize) -> (usize, usize, usize) {
     let mut world = World::new(2);
     let peer = world.peer(1);
     greet(&mut world, peer);
-    let offer = v1::Offer { audience: 0, pairs: write_pairs(&invented(0..offered as u32)), announced: false, ..Default::default() };
+    let offer = v1::Offer {
+        audience: 0,
+        pairs: write_pairs(&invented(0..offered as u32)),
+        announced: false,
+        ..Default::default()
+    };
     let wants = wants_in(&receive(&mut world, peer, Content::Offer(offer)));
     let pair = pair_of(&world.service(1, "a", "A", 0));
     announce(&mut world, peer, &[pair]);

@@ -178,3 +178,31 @@ fn a_node_keeps_64_links_and_says_goodbye_to_one_more() {
     assert_eq!(goodbyes(&outputs), [(one_more, v1::ByeCode::Elsewhere)]);
     assert_eq!(node.links().count(), crate::limits::LINKS_MAX);
 }
+
+#[test]
+fn a_check_that_ends_after_its_link_was_replaced_does_not_count_for_the_new_one() {
+    let mut world = World::new(2);
+    let me = world.peer(0);
+    world.link(0, 1);
+    let pushed = |world: &World, name: &str| {
+        let version = world.service(0, name, "New", 0);
+        let frame = versions_frames(0, [version.envelope().to_vec()], false).remove(0);
+        Input::Received { peer: me, frame }
+    };
+    let ticket_of = |outputs: Vec<Output>| {
+        outputs.into_iter().find_map(|output| match output {
+            Output::Verify { ticket, versions } => Some((ticket, versions)),
+            _ => None,
+        })
+    };
+    let old = pushed(&world, "old");
+    let (ticket, versions) = ticket_of(world.nodes[1].handle(NOW, old)).unwrap();
+    world.link(0, 1);
+    let new = pushed(&world, "new");
+    let later = ticket_of(world.nodes[1].handle(NOW, new)).unwrap();
+    let outputs = world.nodes[1].handle(NOW, Input::verified(ticket, versions));
+    assert!(outputs.contains(&Output::Processed { peer: me }), "its permit is given back");
+    assert_eq!(world.nodes[1].links[&me].in_work, 1);
+    world.nodes[1].handle(NOW, Input::verified(later.0, later.1));
+    assert_eq!(world.nodes[1].links[&me].in_work, 0);
+}

@@ -1,0 +1,26 @@
+//! What one peer, and all peers together, can have the driver hold and do. `spec/08-limits.md` lists them with their reasons; a
+//! test compares the two.
+
+/// Commands that wait for the driver; senders wait beyond.
+pub(crate) const COMMANDS_MAX: usize = 1_024;
+/// Frames that may wait for a peer.
+pub(super) const QUEUE_FRAMES_MAX: usize = 4_096;
+/// Bytes that may wait for a peer: full answers to all its open wants.
+pub(super) const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Frames of one peer that are being worked on, over all its links; its next one is not read before.
+pub(super) const FRAMES_IN_WORK_MAX: usize = 8;
+/// Answers in a link's queue whose requests still count as frames in work: those of four wants, a fetch and a take. Some
+/// room is left, or two nodes that answer each other would stop reading at the same time.
+pub(super) const ANSWERS_OWED_MAX: usize = 6;
+/// An answer to one request is cut off after so many bytes; the asker asks again for the rest. Large enough that the
+/// round trip between two answers matters little, small enough that four of them fit into a link's queue.
+pub(super) const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of envelopes that a peer's key may have read for it at once: a whole set of a million usual records, twice.
+pub(super) const ANSWERED_BYTES_BURST: u64 = 2 * 1024 * 1024 * 1024;
+/// The same each second, in the long run: about a tenth of a core, and a whole set of a million every two minutes.
+pub(super) const ANSWERED_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
+/// A row counts as so many bytes at least: looking it up costs as much as reading that.
+pub(super) const ANSWERED_ROW_BYTES_MIN: u64 = 1_024;
+
+const _: () = assert!(ANSWERS_OWED_MAX + 2 <= FRAMES_IN_WORK_MAX);
+const _: () = assert!(ANSWER_BYTES_MAX * 4 <= QUEUE_BYTES_MAX);
