@@ -55,13 +55,9 @@ impl Allowances {
 
     /// Forgets budgets that are full again.
     pub(super) fn forget_full(&mut self, now: Instant) {
-        let full: Vec<Peer> = self
-            .peers
-            .iter()
-            .filter(|(_, of)| self.left(of, now) >= self.burst as i64)
-            .map(|(peer, _)| *peer)
-            .collect();
-        full.iter().for_each(|peer| drop(self.peers.remove(peer)));
+        let mut peers = std::mem::take(&mut self.peers);
+        peers.retain(|_, allowance| self.left(allowance, now) < self.burst as i64);
+        self.peers = peers;
     }
 
     fn left(&self, allowance: &Allowance, now: Instant) -> i64 {
