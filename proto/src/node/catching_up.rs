@@ -260,11 +260,16 @@ impl Node {
             return;
         }
         self.progress_noted_at = now;
+        for peer in self.broadcast.take_given_up() {
+            self.note_not_held(&peer);
+        }
+        let awaited = self.broadcast.awaited_from();
         let linked: BTreeSet<Peer> = self.links.keys().copied().collect();
         for (peer, link) in &self.links {
             for audience in Audience::ALL {
                 let number = usize::from(audience.number());
-                if let Some(heard) = link.heard[number].filter(|_| link.is_level[number] && link.is_idle()) {
+                let has_all = link.is_level[number] && link.is_idle() && !awaited.contains(peer);
+                if let Some(heard) = link.heard[number].filter(|_| has_all) {
                     self.cursors.set(*peer, audience, heard, |peer| linked.contains(peer));
                 }
             }

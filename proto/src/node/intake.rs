@@ -595,7 +595,7 @@ impl Node {
     }
 
     /// Something that a peer brought is not in the set: its log is not consumed until a comparison says so.
-    fn note_not_held(&mut self, peer: &Peer) {
+    pub(super) fn note_not_held(&mut self, peer: &Peer) {
         if let Some(link) = self.links.get_mut(peer) {
             (link.is_level, link.has_refused) = ([false; 2], [true; 2]);
         }

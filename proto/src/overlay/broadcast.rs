@@ -272,6 +272,22 @@ impl Broadcast {
         }
     }
 
+    /// Peers who announced something that has not come yet.
+    pub fn awaited_from(&self) -> BTreeSet<Peer> {
+        self.peers_of(self.missing.awaited_from())
+    }
+
+    /// Peers who announced something that is not waited for any more, since this was last asked: sets must tell.
+    pub fn take_given_up(&mut self) -> BTreeSet<Peer> {
+        let given_up = self.missing.take_given_up();
+        self.peers_of(given_up)
+    }
+
+    fn peers_of(&self, numbers: u64) -> BTreeSet<Peer> {
+        let is_in = |link: &Link| numbers >> link.number & 1 == 1;
+        self.links.iter().filter(|(_, link)| is_in(link)).map(|(peer, _)| *peer).collect()
+    }
+
     /// A peer said that it holds a version that is here as well.
     pub fn held_by(&mut self, peer: &Peer, id: &Vid) {
         if let (Some(link), Some(recent)) = (self.links.get(peer), self.recent.get_mut(id)) {

@@ -145,3 +145,45 @@ fn grafts_and_wants_together_are_four_at_most() {
     announce(&mut world, peer, &invented(0..OFFER_PAIRS_MAX as u32));
     assert_eq!(run(&mut world, 10_000).len(), WANTS_OPEN_MAX);
 }
+
+#[test]
+fn a_version_that_is_only_announced_is_not_acknowledged() {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    let own = world.nodes[0].set(Audience::Public).total();
+    let set = v1::SetSummary {
+        fingerprint: own.fingerprint().to_vec(),
+        count: own.count,
+        log_epoch: 5,
+        log_sequence: 3,
+        ..Default::default()
+    };
+    let hello = v1::Hello {
+        level: 1,
+        level_min: 1,
+        network: world.network().0.to_vec(),
+        clock_ms: NOW,
+        sets: vec![set],
+        ..Default::default()
+    };
+    world.nodes[0].handle(world.now, Input::Connected { peer, outbound: false });
+    receive(&mut world, peer, Content::Hello(hello));
+    let consumed = |world: &World| world.nodes[0].cursors.get(&peer, Audience::Public).map(|place| place.sequence);
+    run(&mut world, 1_500);
+    assert_eq!(consumed(&world), Some(3));
+    let version = world.service(1, "a", "A", 0);
+    announce(&mut world, peer, &[pair_of(&version)]);
+    receive(&mut world, peer, Content::Progress(v1::Progress { sequence: 4, ..Default::default() }));
+    let wants = run(&mut world, 1_250);
+    assert_eq!(consumed(&world), Some(3), "it has not come");
+    let want = wants.iter().find(|(_, want)| want.graft).unwrap().1.want;
+    let frame = versions_frames(want, [version.envelope().to_vec()], false).remove(0);
+    world.run(0, Input::Received { peer, frame });
+    run(&mut world, 1_500);
+    assert_eq!(consumed(&world), Some(4));
+    // What never comes is given up, and only a comparison can tell that nothing is missing.
+    announce(&mut world, peer, &[pair_of(&world.service(1, "b", "B", 0))]);
+    receive(&mut world, peer, Content::Progress(v1::Progress { sequence: 5, ..Default::default() }));
+    run(&mut world, 10_000);
+    assert_eq!(consumed(&world), Some(4));
+}

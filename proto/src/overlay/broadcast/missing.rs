@@ -60,6 +60,8 @@ pub(super) struct Missing {
     by_link: BTreeMap<u32, usize>,
     /// When a missing version last came.
     progress_at: UnixMillis,
+    /// Links that announced something which was given up since this was last asked, a bit each.
+    given_up: u64,
 }
 
 impl Missing {
@@ -75,6 +77,7 @@ impl Missing {
         let of_link = self.by_link.entry(link).or_default();
         let is_full = self.waiting.len() >= MISSING_IDS_MAX && *of_link >= MISSING_IDS_OWED;
         if is_full || *of_link >= MISSING_IDS_PER_LINK_MAX {
+            self.given_up |= 1 << link;
             return;
         }
         *of_link += 1;
@@ -118,6 +121,7 @@ impl Missing {
             self.waiting.remove(&announced);
         }
         self.by_link.remove(&link);
+        self.given_up &= !bit;
     }
 
     /// What to ask for now, by link. Links take turns, so that what one of them announced does not wait for all that another
@@ -156,7 +160,7 @@ impl Missing {
             by_link.entry(link).or_default().push(*announced);
         }
         for announced in hopeless {
-            self.take(&announced);
+            self.given_up |= self.take(&announced).map_or(0, |waiting| waiting.all);
         }
         take_turns(&mut by_link, ASKED_IDS_MAX.saturating_sub(open));
         for (link, due) in &by_link {
@@ -168,6 +172,15 @@ impl Missing {
             }
         }
         by_link
+    }
+
+    /// Links that announced something which is still waited for, a bit each.
+    pub(super) fn awaited_from(&self) -> u64 {
+        self.waiting.values().fold(0, |links, waiting| links | waiting.all)
+    }
+
+    pub(super) fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.given_up)
     }
 
     pub(super) fn is_empty(&self) -> bool {
