@@ -182,7 +182,8 @@ fn a_version_that_is_only_announced_is_not_acknowledged() {
     run(&mut world, 1_500);
     assert_eq!(consumed(&world), Some(4));
     // What never comes is given up, and only a comparison can tell that nothing is missing.
-    announce(&mut world, peer, &[pair_of(&world.service(1, "b", "B", 0))]);
+    let other = pair_of(&world.service(1, "b", "B", 0));
+    announce(&mut world, peer, &[other]);
     receive(&mut world, peer, Content::Progress(v1::Progress { sequence: 5, ..Default::default() }));
     run(&mut world, 10_000);
     assert_eq!(consumed(&world), Some(4));
