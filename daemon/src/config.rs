@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX};
+use fingerpost_proto::overlay::neighbours::INTRODUCED_MAX;
 use serde::{Deserialize, Deserializer};
 
 /// File name of the configuration in the home directory.
@@ -192,6 +193,8 @@ impl Config {
                 && address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
             check(is_address, "peer.advertise or peer.dial.address", format!("{address:?}"), "host:port")?;
         }
+        let dials = config.peer.dial.len();
+        check(dials <= INTRODUCED_MAX, "peer.dial", format!("{dials} entries"), "at most 32")?;
         for dial in &config.peer.dial {
             let is_key = dial.node_key.parse::<PublicKey>().is_ok();
             check(is_key, "peer.dial.node_key", format!("{:?}", dial.node_key), "64 hexadecimal digits")?;
@@ -267,6 +270,13 @@ mod tests {
     fn values_are_accepted_at_their_bounds_and_refused_beyond() {
         for (mib, good) in [(7, false), (8, true), (4_096, true), (4_097, false)] {
             assert_eq!(parse(&format!("[store]\ncache_mib = {mib}")).is_ok(), good, "{mib}");
+        }
+        let key = "ab".repeat(32);
+        for (count, good) in [(INTRODUCED_MAX, true), (INTRODUCED_MAX + 1, false)] {
+            let dials = format!("[[peer.dial]]\naddress = \"node.example:7474\"\nnode_key = \"{key}\"\n").repeat(count);
+            let parsed = parse(&dials);
+            let is_too_many = matches!(&parsed, Err(ConfigError::Value { key: "peer.dial", .. }));
+            assert_eq!(is_too_many, !good, "{count}: {parsed:?}");
         }
         assert!(parse("[peer]\nadvertise = [\"node.example\"]").is_err());
         assert!(parse("[peer]\nadvertise = [\"node.example:7474\"]").is_ok());

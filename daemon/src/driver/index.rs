@@ -83,7 +83,7 @@ pub(super) fn read(bytes: &[u8], node: &mut Node, catalogue: &Catalogue) -> Opti
         .collect();
     let entries = usize::try_from(number::<8>(&mut rest)?).ok()?;
     let (entries, listed) = rest.split_at_checked(entries.checked_mul(ENTRY_BYTES)?)?;
-    if listed.len() % LISTED_BYTES != 0 {
+    if !listed.len().is_multiple_of(LISTED_BYTES) {
         return None;
     }
     // Everything is looked at before anything is done.
@@ -161,14 +161,14 @@ mod tests {
             hlc: Hlc(u64::from(n) << 40),
             device: 0,
             lease_hours: u16::from(n) * 30,
-            has_lapsed: n % 3 == 0,
+            has_lapsed: n.is_multiple_of(3),
         }
     }
 
     fn slot(n: u8) -> Slot {
         let mut key = SetKey::first_of(true, &OrgId([n % 4; 32]));
         key.0[9] = n;
-        Slot { audience: if n % 5 == 0 { Audience::Members } else { Audience::Public }, key }
+        Slot { audience: if n.is_multiple_of(5) { Audience::Members } else { Audience::Public }, key }
     }
 
     fn filled() -> (Node, Catalogue) {

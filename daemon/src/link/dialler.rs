@@ -136,8 +136,8 @@ impl Dialler {
         // A card proves nothing about the node keys on it: another card's endpoints are tried as well.
         let on_cards = self.shared.driver.look(move |view| {
             let nodes = view.node.map(|node| node.member_nodes().filter(|(key, ..)| *key == peer));
-            let endpoints = nodes.into_iter().flatten().flat_map(|(_, _, endpoints)| endpoints);
-            endpoints.take(ADDRESSES_PER_NODE_MAX).cloned().collect::<Vec<String>>()
+            let cards: Vec<&[String]> = nodes.into_iter().flatten().map(|(_, _, endpoints)| endpoints).collect();
+            in_turn(&cards)
         });
         let introduced = self.shared.introduced.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned();
         for address in on_cards.await?.into_iter().chain(introduced.unwrap_or_default()) {
@@ -227,4 +227,11 @@ impl tokio_stream::Stream for OutgoingFrames {
     ) -> std::task::Poll<Option<Self::Item>> {
         self.0.poll_frame(context)
     }
+}
+
+/// The first endpoint of each card, then the second of each, and so on: no card crowds out the others'.
+fn in_turn(cards: &[&[String]]) -> Vec<String> {
+    let turns = cards.iter().map(|endpoints| endpoints.len()).max().unwrap_or(0);
+    let endpoints = (0..turns).flat_map(|turn| cards.iter().filter_map(move |endpoints| endpoints.get(turn)));
+    endpoints.take(ADDRESSES_PER_NODE_MAX).cloned().collect()
 }

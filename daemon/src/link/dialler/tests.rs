@@ -100,3 +100,12 @@ async fn a_node_that_admits_and_opens_no_link_frees_its_dial_at_once() {
     assert!(state.reason.contains("did not answer the call"), "{}", state.reason);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[test]
+fn addresses_are_taken_from_each_card_in_turn_so_that_none_crowds_out_another() {
+    let card = |name: &str, count: usize| (0..count).map(|n| format!("{name}{n}:1")).collect::<Vec<String>>();
+    let (first, second, honest) = (card("a", 8), card("b", 8), card("h", 1));
+    let addresses = in_turn(&[&first, &second, &honest]);
+    assert_eq!(addresses[..4], ["a0:1", "b0:1", "h0:1", "a1:1"]);
+    assert_eq!(addresses.len(), ADDRESSES_PER_NODE_MAX);
+}

@@ -33,7 +33,7 @@ fn entry(n: u8) -> Entry {
         hlc: Hlc(wide),
         device: wide as u32,
         lease_hours: wide as u16 & 0x3fff,
-        has_lapsed: n % 3 == 0,
+        has_lapsed: n.is_multiple_of(3),
     }
 }
 
