@@ -264,7 +264,14 @@ impl Link {
         if self.fetch.is_some() {
             return None;
         }
-        let (audience, span) = self.fetches.pop_front()?;
+        // Lowest keys first, and no content before the session has found out which cards are lacking: content of unknown
+        // publishers would come for nothing.
+        let lowest = self.fetches.iter().enumerate().min_by_key(|(_, (audience, (lower, _)))| (*audience, *lower));
+        let (at, (_, (lower, _))) = lowest?;
+        if self.session.is_some() && lower.is_content() {
+            return None;
+        }
+        let (audience, span) = self.fetches.remove(at)?;
         let want = self.fresh_id();
         self.fetch = Some(OpenFetch { want, audience, span, last: None, active_at: now });
         Some(Request::Fetch { want, audience, span })
@@ -359,5 +366,42 @@ impl Link {
         let is_enough = self.compared_ranges_left >= ranges as u64;
         self.compared_ranges_left = self.compared_ranges_left.saturating_sub(ranges as u64);
         is_enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_lowest_is_fetched_first_and_no_content_before_the_session_has_ended() {
+        let mut link = Link::new(0, 1, true, None);
+        let key = |class: u8, n: u8| SetKey(std::array::from_fn(|i| if i == 0 { class } else { n }));
+        let fetched = |link: &mut Link| match link.next_request(0, |_, _| true) {
+            Some(Request::Fetch { want, span, .. }) => Some((want, span)),
+            _ => None,
+        };
+        let (audience, active_at) = (Audience::Public, 0);
+        link.session =
+            Some(Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, active_at });
+        link.fetch(audience, [(key(1, 5), None)]);
+        assert_eq!(fetched(&mut link), None, "cards may still turn out to be lacking");
+        link.fetch(audience, [(key(0, 3), Some(key(0, 4))), (key(0, 1), Some(key(0, 2)))]);
+        let (want, span) = fetched(&mut link).unwrap();
+        assert_eq!(span.0, key(0, 1));
+        link.on_versions(0, want, &[key(0, 1)], true, false);
+        link.session = None;
+        let (want, span) = fetched(&mut link).unwrap();
+        assert_eq!(span.0, key(0, 3));
+        link.on_versions(0, want, &[key(0, 3)], true, false);
+        let (want, _) = fetched(&mut link).unwrap();
+        // A cut answer goes on where it ended, unless something lower was found meanwhile.
+        link.fetch(audience, [(key(0, 7), Some(key(0, 8)))]);
+        link.on_versions(0, want, &[key(1, 6)], true, true);
+        let (want, span) = fetched(&mut link).unwrap();
+        assert_eq!(span.0, key(0, 7));
+        link.on_versions(0, want, &[], true, false);
+        assert!(fetched(&mut link).unwrap().1.0 > key(1, 6));
     }
 }

@@ -221,6 +221,34 @@ fn only_one_peer_is_asked_at_a_time_and_one_that_brings_nothing_new_loses_its_tu
 }
 
 #[test]
+fn cards_come_before_content_also_when_the_asker_holds_its_own_already() {
+    let mut world = World::new(20);
+    for org in 0..20 {
+        world.now += 1_000;
+        let versions = (0..100).map(|n| world.service(org, &format!("s{n}"), "x", n)).collect();
+        world.publish(0, versions);
+    }
+    // The founder, whose card counts from the start.
+    let (network, own, other) = (world.network(), 0, 7);
+    let entry = vec![world.orgs[own].card_version(network), world.orgs[own].acceptance(network, None)];
+    world.stores[own].clear();
+    world.nodes[own] = Node::new(world.charter.clone(), world.peer(own), 5);
+    world.publish(own, entry);
+    let held = world.nodes[own].set(Audience::Public).len();
+    assert!(held > 0);
+    world.answer_versions_max = 50;
+    world.log.clear();
+    world.link(own, other);
+    world.settle();
+    let all = world.nodes[other].set(Audience::Public);
+    assert_eq!(world.nodes[own].set(Audience::Public).total(), all.total());
+    let refused = world.log.iter().filter(|(_, output)| matches!(output, Output::Notice(Notice::Rejected { .. })));
+    assert_eq!(refused.count(), 0);
+    let received: u64 = world.nodes[own].links().map(|link| link.received_versions).sum();
+    assert_eq!(received, (all.len() - held) as u64, "each of them once");
+}
+
+#[test]
 fn a_turn_ends_with_its_link() {
     let mut world = World::new(2);
     publish_many(&mut world, 0, 50, "first");
