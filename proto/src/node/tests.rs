@@ -6,4 +6,5 @@ mod deadlines;
 mod limits;
 mod membership;
 mod spreading;
+mod statements;
 mod world;
