@@ -81,8 +81,8 @@ impl GenesisCard<'_> {
         let device = |key: &PublicKey, role: v1::DeviceRole, label: &str| v1::Device {
             key: key.as_bytes().to_vec(),
             roles: vec![role.into()],
-            not_before: 0,
             label: label.to_owned(),
+            ..Default::default()
         };
         let publisher = device(self.device, v1::DeviceRole::Publish, "admin");
         let node = self.node.map(|node| device(node, v1::DeviceRole::Node, "node"));

@@ -7,7 +7,8 @@ use fingerpost_proto::key::{Domain, KeyError};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::card::{OrgCard, card_record_id};
 use fingerpost_proto::network::invite::{Invitation, InviteCode, InviteError};
-use fingerpost_proto::network::statement::{Statement, statement_record_id};
+use fingerpost_proto::network::statement::statement_record_id;
+use fingerpost_proto::network::succession::Succession;
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion, VersionError};
@@ -77,18 +78,12 @@ pub fn invitation(identity: &Identity, network: &NetworkId, one_time: &Signer, e
     }
 }
 
-/// Checks that the envelope is the inviter's card in this network and that the card's device signed the invitation.
-pub fn check_inviter(envelope: &[u8], code: &InviteCode) -> Result<OrgCard, InviteError> {
-    let version = SignedVersion::read(envelope.to_vec()).map_err(|_| InviteError::BadSignature)?;
-    let Ok(Statement::Card(card)) = Statement::read(&version) else { return Err(InviteError::BadSignature) };
-    let header = version.header();
-    let root = card.root_keys.iter().find(|root| root.as_bytes() == &header.device).ok_or(InviteError::BadSignature)?;
-    version.check_signature(root).map_err(|_| InviteError::BadSignature)?;
-    if header.network != code.network {
-        return Err(InviteError::BadSignature);
-    }
-    code.invitation.check_signature(&code.network, &card)?;
-    Ok(*card)
+/// Checks that the envelopes prove the inviter's card in this network and that it bears out the invitation.
+pub fn check_inviter(envelopes: &[Vec<u8>], code: &InviteCode) -> Result<OrgCard, InviteError> {
+    let proven = Succession::proven(&code.invitation.inviter, &code.network, envelopes.iter().cloned());
+    let card = proven.effective().ok_or(InviteError::BadSignature)?;
+    code.invitation.check_signature(&code.network, card)?;
+    Ok(card.clone())
 }
 
 fn header(
@@ -115,6 +110,8 @@ fn header(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use fingerpost_proto::network::statement::Statement;
+
     use super::*;
 
     const NETWORK: NetworkId = NetworkId([3; 32]);
@@ -187,7 +184,7 @@ mod tests {
             card_version(root, identity, network, Hlc(5)).unwrap().envelope().to_vec()
         };
         let code = code(&inviter);
-        assert_eq!(check_inviter(&card(&root, &inviter, NETWORK), &code).unwrap().org, inviter.org());
+        assert_eq!(check_inviter(&[card(&root, &inviter, NETWORK)], &code).unwrap().org, inviter.org());
         let wrong = [
             card(&other_root, &inviter, NETWORK),
             card(&other_root, &other, NETWORK),
@@ -195,7 +192,7 @@ mod tests {
             Vec::new(),
         ];
         for envelope in wrong {
-            assert_eq!(check_inviter(&envelope, &code).err(), Some(InviteError::BadSignature));
+            assert_eq!(check_inviter(&[envelope], &code).err(), Some(InviteError::BadSignature));
         }
     }
 }

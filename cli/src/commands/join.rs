@@ -52,8 +52,8 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
             .because("somebody between you and the inviter may have exchanged it")
             .hint("compare the check words with the inviter by phone, and ask for a new invite"));
     }
-    if let Some(card) = &way.inviter_card {
-        let card = check_inviter(card, &code).map_err(|error| {
+    if !way.inviter_cards.is_empty() {
+        let card = check_inviter(&way.inviter_cards, &code).map_err(|error| {
             Failure::new(Exit::Refused, "the invite is not from the organisation that it names").caused_by(&error)
         })?;
         introduce(session, &code, &charter, &card.name)?;
@@ -101,7 +101,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
 /// How this organisation gets in: by its node's own joining, or through a node that is in the network already.
 struct Way {
     charter: Vec<u8>,
-    inviter_card: Option<Vec<u8>>,
+    inviter_cards: Vec<Vec<u8>>,
     is_hosted: bool,
 }
 
@@ -116,7 +116,7 @@ impl Way {
                 ))
             })?;
             check_clocks(now_ms(), reply.inviter_clock_ms)?;
-            return Ok(Way { charter: reply.charter, inviter_card: Some(reply.inviter_card), is_hosted: false });
+            return Ok(Way { charter: reply.charter, inviter_cards: reply.inviter_cards, is_hosted: false });
         }
         if status.network != code.network.0 {
             return Err(Failure::new(Exit::Refused, "the node is in another network than the invite is for")
@@ -128,8 +128,8 @@ impl Way {
             kind: Kind::CARD.0.into(),
             ..Default::default()
         };
-        let card = node.entries(cards).await?.into_iter().map(|entry| entry.envelope).next();
-        Ok(Way { charter: status.charter.clone(), inviter_card: card, is_hosted: true })
+        let inviter_cards = node.entries(cards).await?.into_iter().map(|entry| entry.envelope).collect();
+        Ok(Way { charter: status.charter.clone(), inviter_cards, is_hosted: true })
     }
 }
 

@@ -2,23 +2,29 @@
 //!
 //! The order of checks is the order of `spec/04-merge.md`, section 2.
 
+mod settling;
+mod waiting;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use prost::Message;
 
 use super::output::{Notice, Operation, Outcome, Output};
 use super::spreading::Accepted;
-use super::{Node, Peer, Reject, Unverified, VerifiedVersion, trust};
+use super::{Node, Peer, Reject, Unverified, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Kind;
-use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::network::members::Standing;
-use crate::network::statement::Statement;
+use crate::network::statement::{Statement, StatementError};
+use crate::network::succession::Bearing;
 use crate::order::{Precedence, is_concurrent};
 use crate::overlay;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
-use crate::version::{Header, SignedVersion};
+use crate::v1;
+use crate::version::SignedVersion;
 
 /// Versions no honest node would send that a link survives.
 const BREACHES_PER_LINK_MAX: u32 = 16;
@@ -76,6 +82,11 @@ struct Examined {
 /// Every envelope of an admin's request has an outcome by now; one that was only held back is a duplicate of it.
 fn settled(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Duplicate)).collect()
+}
+
+/// Sequence of the card in these bytes; whatever cannot be read is refused later.
+fn card_sequence(body: &[u8]) -> u64 {
+    v1::OrgCard::decode(body).map_or(0, |card| card.sequence)
 }
 
 /// What one batch of versions leads to.
@@ -224,15 +235,19 @@ impl Node {
             }
         }
         let keys = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
-        read.sort_by_key(|(_, version)| match version.header().kind {
-            Kind::CARD => 0,
-            kind if !kind.is_content() => 1,
-            _ => 2,
+        read.sort_by_cached_key(|(_, version)| match version.header().kind {
+            // A card follows the one before it, whatever order they came in.
+            Kind::CARD => (0, card_sequence(version.body())),
+            kind if !kind.is_content() => (1, 0),
+            _ => (2, 0),
         });
         let content = read.split_off(read.partition_point(|(_, version)| !version.header().kind.is_content()));
         let mut learnt = Vec::new();
         for (position, version) in read {
             let (header, vid) = (*version.header(), version.vid());
+            if header.kind != Kind::CARD {
+                self.trust.follow_cards();
+            }
             match self.examine_statement(now, source, version, &mut batch) {
                 Ok(None) => learnt.push((position, header, vid)),
                 Ok(known) => outcomes[position] = known,
@@ -247,9 +262,12 @@ impl Node {
             let winner = self.winner(&Slot::of(&header)).map(|(_, entry)| entry.vid);
             outcomes[position] = Some(if winner == Some(vid) {
                 Outcome::Published { concurrent: false }
-            } else {
+            } else if self.trust.standing(&header.org) == Standing::Stranger {
                 // Remembered outside the set until its organisation gets standing.
                 Outcome::Rejected(Reject::NotAMember { org: header.org })
+            } else {
+                // A better one came in the same batch.
+                Outcome::Superseded
             });
         }
         let mut verify = Vec::new();
@@ -313,15 +331,25 @@ impl Node {
             return Ok(Some(if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded }));
         }
         let statement = Statement::read(&version)?;
-        let key = if let Statement::Card(card) = &statement {
-            card.root_keys.iter().find(|key| *key.as_bytes() == header.device).copied()
-        } else if let Some(card) = self.trust.card(&header.org) {
-            card.publisher(&header.device, header.hlc).map(|device| device.key)
-        } else {
-            let is_held = self.quarantine.hold_for(now, header.org, version, source.peer());
-            return Err(if is_held { Reject::UnknownOrganisation { org: header.org } } else { Reject::QuarantineFull });
+        let key = match &statement {
+            Statement::Card(card) => match self.trust.bearing(&header.org, card).map_err(StatementError::from)? {
+                Bearing::Loses => {
+                    self.note_better(source, card, batch);
+                    return Ok(Some(Outcome::Superseded));
+                }
+                Bearing::Waits => {
+                    let reject = Reject::UnknownPredecessor { org: header.org };
+                    return Err(self.hold_statement(now, source, version, reject));
+                }
+                Bearing::Counts | Bearing::Rivals | Bearing::Known => {
+                    card.signer(&header.device).ok_or(Reject::UnknownDevice { org: header.org })?
+                }
+            },
+            _ => match self.signer_of(&version) {
+                Ok(key) => key,
+                Err(reject) => return Err(self.hold_statement(now, source, version, reject)),
+            },
         };
-        let key = key.ok_or(Reject::UnknownDevice { org: header.org })?;
         self.check_not_ahead(now, source, &version)?;
         version.check_signature(&key).map_err(|_| Reject::BadSignature)?;
         if matches!(statement, Statement::Card(_)) {
@@ -329,18 +357,6 @@ impl Node {
         }
         self.trust.learn(version, statement, false);
         Ok(None)
-    }
-
-    fn check_not_ahead(&mut self, now: UnixMillis, source: Source, version: &SignedVersion) -> Result<(), Reject> {
-        let ahead_ms = version.header().hlc.ms().saturating_sub(now);
-        if ahead_ms <= CLOCK_AHEAD_MS_MAX {
-            return Ok(());
-        }
-        if source != Source::Admin {
-            let due = version.header().hlc.ms() - CLOCK_AHEAD_MS_MAX;
-            self.quarantine.hold_until(now, due, version.clone(), source.peer());
-        }
-        Err(Reject::FromTheFuture { ahead_ms, max_ms: CLOCK_AHEAD_MS_MAX })
     }
 
     fn examine_content(
@@ -365,39 +381,15 @@ impl Node {
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Err(Reject::TooOld);
         }
-        let Some(card) = self.trust.card(&header.org) else {
-            return self.wait_for(now, source, version, Reject::UnknownOrganisation { org: header.org });
+        let key = match self.signer_of(&version) {
+            Ok(key) => key,
+            Err(reject) => return self.wait_for(now, source, version, reject),
         };
-        let device = card.publisher(&header.device, header.hlc).map(|device| device.key);
-        let key = device.ok_or(Reject::UnknownDevice { org: header.org })?;
         if self.trust.standing(&header.org) != Standing::Member {
             return self.wait_for(now, source, version, Reject::NotAMember { org: header.org });
         }
         self.check_not_ahead(now, source, &version)?;
         Ok(Intake::Verify(version, key))
-    }
-
-    /// A peer may know more of the publisher than we do yet: its version waits. An admin is told at once.
-    fn wait_for(
-        &mut self,
-        now: UnixMillis,
-        source: Source,
-        version: SignedVersion,
-        reject: Reject,
-    ) -> Result<Intake, Reject> {
-        if source == Source::Admin {
-            return Err(reject);
-        }
-        let Some(peer) = source.peer() else {
-            self.quarantine.hold_for(now, version.header().org, version, None);
-            return Ok(Intake::Held);
-        };
-        self.note_not_held(&peer);
-        if self.quarantine.hold_for(now, version.header().org, version, Some(peer)) {
-            Ok(Intake::Held)
-        } else {
-            Err(Reject::QuarantineFull)
-        }
     }
 
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
@@ -435,7 +427,10 @@ impl Node {
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Outcome::Rejected(Reject::TooOld);
         }
-        // Membership may have ended meanwhile, too.
+        // Another card may count by now, and membership may have ended.
+        if let Err(reject) = self.signer_of(&version) {
+            return Outcome::Rejected(reject);
+        }
         if self.trust.standing(&header.org) != Standing::Member {
             return Outcome::Rejected(Reject::NotAMember { org: header.org });
         }
@@ -517,37 +512,6 @@ impl Node {
             }
         }
         Outcome::Rejected(why)
-    }
-
-    /// Evaluates memberships and moves versions into and out of the sets accordingly.
-    pub(super) fn settle(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        let mut batch = Batch::default();
-        self.settle_into(Source::Quarantine, &[], &mut batch);
-        self.emit(now, batch, outputs);
-    }
-
-    /// `learnt` came from `source` just now; what else enters was remembered, and whoever brought the standing may lack it.
-    fn settle_into(&mut self, source: Source, learnt: &[(usize, Header, Vid)], batch: &mut Batch) {
-        let changes = self.trust.evaluate();
-        if changes.is_empty() {
-            return;
-        }
-        batch.notices.push(Notice::MembersChanged);
-        for trust::Change { org, before, after, entering } in changes {
-            for version in entering {
-                let is_learnt = learnt.iter().any(|(_, _, vid)| *vid == version.vid());
-                self.put(if is_learnt { source } else { Source::Quarantine }, version, batch);
-            }
-            if before == Standing::Member && after != Standing::Member {
-                self.expel(&org, true, &mut batch.operations);
-            }
-            if after == Standing::Stranger {
-                self.expel(&org, false, &mut batch.operations);
-            }
-            if after == Standing::Member {
-                batch.released.insert(org);
-            }
-        }
     }
 
     /// Hands out what a batch leads to, and tries again what waited for it.
