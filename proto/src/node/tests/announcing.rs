@@ -9,24 +9,9 @@ use crate::sync::{Pair, read_keys, write_pairs};
 use crate::v1;
 use crate::v1::frame::Content;
 
-/// A link of node 0 to another one, which says what the test has it say.
-fn greet(world: &mut World, peer: Peer) {
-    let hello =
-        v1::Hello { level: 1, level_min: 1, network: world.network().0.to_vec(), clock_ms: NOW, ..Default::default() };
-    world.nodes[0].handle(world.now, Input::Connected { peer, outbound: false });
-    receive(world, peer, Content::Hello(hello));
-}
-
-fn receive(world: &mut World, peer: Peer, content: Content) -> Vec<Output> {
-    world.nodes[0].handle(world.now, Input::Received { peer, frame: write_frame(content) })
-}
-
 fn announce(world: &mut World, peer: Peer, pairs: &[Pair]) {
-    receive(
-        world,
-        peer,
-        Content::Offer(v1::Offer { audience: 0, pairs: write_pairs(pairs), announced: true, ..Default::default() }),
-    );
+    let offer = v1::Offer { audience: 0, pairs: write_pairs(pairs), announced: true, ..Default::default() };
+    world.receive(0, peer, Content::Offer(offer));
 }
 
 /// Ticks of node 0 for so long. Returns whom it sent which wants.
@@ -71,8 +56,8 @@ fn invented(numbers: std::ops::Range<u32>) -> Vec<Pair> {
 fn what_the_first_announcer_withholds_is_asked_of_the_next_by_its_key() {
     let mut world = World::new(3);
     let (first, second) = (world.peer(1), world.peer(2));
-    greet(&mut world, first);
-    greet(&mut world, second);
+    world.greet(0, first, false);
+    world.greet(0, second, false);
     let pair = pair_of(&world.service(1, "a", "A", 0));
     announce(&mut world, first, &[pair]);
     announce(&mut world, second, &[pair]);
@@ -84,8 +69,8 @@ fn what_the_first_announcer_withholds_is_asked_of_the_next_by_its_key() {
 fn a_liar_that_announces_a_version_under_another_key_does_not_keep_it_from_being_asked_for() {
     let mut world = World::new(3);
     let (liar, honest) = (world.peer(1), world.peer(2));
-    greet(&mut world, liar);
-    greet(&mut world, honest);
+    world.greet(0, liar, false);
+    world.greet(0, honest, false);
     let (key, vid) = pair_of(&world.service(1, "a", "A", 0));
     announce(&mut world, liar, &[(SetKey::default(), vid)]);
     announce(&mut world, honest, &[(key, vid)]);
@@ -96,8 +81,8 @@ fn a_liar_that_announces_a_version_under_another_key_does_not_keep_it_from_being
 fn one_peers_announcements_displace_nobody_elses() {
     let mut world = World::new(3);
     let (liar, honest) = (world.peer(1), world.peer(2));
-    greet(&mut world, liar);
-    greet(&mut world, honest);
+    world.greet(0, liar, false);
+    world.greet(0, honest, false);
     for number in 0..17 {
         announce(&mut world, liar, &invented(number * OFFER_PAIRS_MAX as u32..(number + 1) * OFFER_PAIRS_MAX as u32));
     }
@@ -117,19 +102,19 @@ fn one_peers_announcements_displace_nobody_elses() {
 fn requests(offered: usize) -> (usize, usize, usize) {
     let mut world = World::new(2);
     let peer = world.peer(1);
-    greet(&mut world, peer);
+    world.greet(0, peer, false);
     let offer = v1::Offer {
         audience: 0,
         pairs: write_pairs(&invented(0..offered as u32)),
         announced: false,
         ..Default::default()
     };
-    let wants = wants_in(&receive(&mut world, peer, Content::Offer(offer)));
+    let wants = wants_in(&world.receive(0, peer, Content::Offer(offer)));
     let pair = pair_of(&world.service(1, "a", "A", 0));
     announce(&mut world, peer, &[pair]);
     let more = run(&mut world, 5_000);
     let answer = v1::Versions { want: wants[0].1.want, last: true, ..Default::default() };
-    receive(&mut world, peer, Content::Versions(answer));
+    world.receive(0, peer, Content::Versions(answer));
     let all = more.iter().cloned().chain(run(&mut world, 2_000)).collect::<Vec<_>>();
     assert_eq!(asked(&all, pair.0), [peer]);
     (wants.len(), more.len(), all.len())
@@ -141,7 +126,7 @@ fn grafts_and_wants_together_are_four_at_most() {
     assert_eq!(requests(4 * WANT_KEYS_MAX), (4, 0, 1), "the graft waits until there is room");
     let mut world = World::new(2);
     let peer = world.peer(1);
-    greet(&mut world, peer);
+    world.greet(0, peer, false);
     announce(&mut world, peer, &invented(0..OFFER_PAIRS_MAX as u32));
     assert_eq!(run(&mut world, 10_000).len(), WANTS_OPEN_MAX);
 }
@@ -167,13 +152,13 @@ fn a_version_that_is_only_announced_is_not_acknowledged() {
         ..Default::default()
     };
     world.nodes[0].handle(world.now, Input::Connected { peer, outbound: false });
-    receive(&mut world, peer, Content::Hello(hello));
+    world.receive(0, peer, Content::Hello(hello));
     let consumed = |world: &World| world.nodes[0].cursors.get(&peer, Audience::Public).map(|place| place.sequence);
     run(&mut world, 1_500);
     assert_eq!(consumed(&world), Some(3));
     let version = world.service(1, "a", "A", 0);
     announce(&mut world, peer, &[pair_of(&version)]);
-    receive(&mut world, peer, Content::Progress(v1::Progress { sequence: 4, ..Default::default() }));
+    world.receive(0, peer, Content::Progress(v1::Progress { sequence: 4, ..Default::default() }));
     let wants = run(&mut world, 1_250);
     assert_eq!(consumed(&world), Some(3), "it has not come");
     let want = wants.iter().find(|(_, want)| want.graft).unwrap().1.want;
@@ -184,7 +169,7 @@ fn a_version_that_is_only_announced_is_not_acknowledged() {
     // What never comes is given up, and only a comparison can tell that nothing is missing.
     let other = pair_of(&world.service(1, "b", "B", 0));
     announce(&mut world, peer, &[other]);
-    receive(&mut world, peer, Content::Progress(v1::Progress { sequence: 5, ..Default::default() }));
+    world.receive(0, peer, Content::Progress(v1::Progress { sequence: 5, ..Default::default() }));
     run(&mut world, 10_000);
     assert_eq!(consumed(&world), Some(4));
 }
