@@ -18,8 +18,8 @@ use crate::set::Slot;
 use crate::time::UnixMillis;
 use crate::version::{Header, SignedVersion};
 
-/// Versions no honest node would send that a link survives.
-const BREACHES_PER_LINK_MAX: u32 = 16;
+/// With so many versions that no honest node would have sent a link ends.
+pub(super) const BREACHES_PER_LINK_MAX: u32 = 16;
 
 /// Who brings a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

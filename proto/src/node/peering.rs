@@ -27,7 +27,7 @@ use crate::v1::frame::Content;
 /// A link whose peer belongs to no member is given so long for its card to arrive, in milliseconds.
 pub(super) const MEMBERSHIP_WAIT_MS: u64 = 60_000;
 /// Signers refuse beyond this difference of clocks, in milliseconds.
-const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
+pub(super) const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
 
 impl Node {
     pub(super) fn on_connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool, outputs: &mut Vec<Output>) {

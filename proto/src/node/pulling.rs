@@ -17,13 +17,13 @@ use crate::v1::frame::Content;
 
 /// A peer that brought less than [`TURN_VERSIONS_MIN`] versions that were lacking in so long lets others have their turn, in
 /// milliseconds.
-const TURN_MS: u64 = 30_000;
+pub(super) const TURN_MS: u64 = 30_000;
 /// Versions that renew a turn.
-const TURN_VERSIONS_MIN: u64 = 64;
+pub(super) const TURN_VERSIONS_MIN: u64 = 64;
 /// After a session that changed something, sets are compared again so soon, in milliseconds.
-const COMPARE_DELAY_MS_MIN: u64 = 1_000;
+pub(super) const COMPARE_DELAY_MS_MIN: u64 = 1_000;
 /// The longest pause between comparisons of sets that are known to differ, in milliseconds.
-const COMPARE_DELAY_MS_MAX: u64 = 60_000;
+pub(super) const COMPARE_DELAY_MS_MAX: u64 = 60_000;
 
 /// The one peer that is asked for an audience.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ use crate::v1;
 use crate::v1::frame::Content;
 
 /// Entries whose digests take as much work as comparing a range.
-const DIGESTED_PER_RANGE: usize = 32;
+pub(super) const DIGESTED_PER_RANGE: usize = 32;
 /// Requests of one session. Finding a million differences takes some 600; a peer whose replies ask for more is playing.
 pub(super) const SESSION_REQUESTS_MAX: usize = 4_096;
 

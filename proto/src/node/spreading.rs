@@ -26,9 +26,9 @@ use crate::v1;
 use crate::v1::frame::Content;
 
 /// Announcements that wait on one link for the next tick. More are dropped; sets are compared instead.
-const ANNOUNCEMENTS_MAX: usize = 4_096;
+pub(super) const ANNOUNCEMENTS_MAX: usize = 4_096;
 /// After announcements were dropped, sets are compared so soon, in milliseconds.
-const COMPARE_AFTER_DROP_MS: u64 = 5_000;
+pub(super) const COMPARE_AFTER_DROP_MS: u64 = 5_000;
 /// Points of a peer that broke the specification: the seventh breach in ten minutes shuts it out.
 const BREACH_POINTS: u32 = 16;
 

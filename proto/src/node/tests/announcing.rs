@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+use super::super::spreading::{ANNOUNCEMENTS_MAX, Accepted, COMPARE_AFTER_DROP_MS};
 use super::super::*;
 use super::world::*;
 use crate::limits::{OFFER_PAIRS_MAX, WANT_KEYS_MAX, WANTS_OPEN_MAX};
-use crate::sync::{Pair, read_keys, write_pairs};
+use crate::sync::{Pair, read_keys, read_pairs, write_pairs};
 use crate::v1;
 use crate::v1::frame::Content;
 
@@ -172,4 +173,39 @@ fn a_version_that_is_only_announced_is_not_acknowledged() {
     world.receive(0, peer, Content::Progress(v1::Progress { sequence: 5, ..Default::default() }));
     run(&mut world, 10_000);
     assert_eq!(consumed(&world), Some(4));
+}
+
+/// So many versions enter the set of node 0 for which its links are told.
+fn enter(world: &mut World, count: usize) {
+    let node = &mut world.nodes[0];
+    let accepted = invented(0..count as u32).into_iter().map(|(key, vid)| {
+        node.logs[0].push(key);
+        Accepted { source: None, slot: Slot { audience: Audience::Public, key }, vid, envelope: Vec::new() }
+    });
+    let accepted = accepted.collect();
+    node.spread(world.now, accepted, &mut Vec::new());
+}
+
+#[test]
+fn up_to_4096_versions_wait_to_be_announced_and_of_more_the_peer_is_told_by_comparison() {
+    for (count, is_told) in [(ANNOUNCEMENTS_MAX, true), (ANNOUNCEMENTS_MAX + 1, false)] {
+        let mut world = World::new(2);
+        let peer = world.peer(1);
+        world.greet(0, peer, false);
+        enter(&mut world, count);
+        let mut outputs = world.nodes[0].handle(NOW + 250, Input::Tick);
+        let offers = outputs.drain(..).filter_map(|output| match output {
+            Output::Send { frame, .. } => match read_frame(&frame) {
+                Ok(Content::Offer(offer)) => Some(read_pairs(&offer.pairs, OFFER_PAIRS_MAX).unwrap().len()),
+                _ => None,
+            },
+            _ => None,
+        });
+        assert_eq!(offers.sum::<usize>(), if is_told { count } else { 0 });
+        assert_eq!(world.nodes[0].links[&peer].told[0].is_some(), is_told);
+        for (later_ms, is_compared) in [(COMPARE_AFTER_DROP_MS - 1, false), (COMPARE_AFTER_DROP_MS, !is_told)] {
+            world.nodes[0].handle(NOW + later_ms, Input::Tick);
+            assert_eq!(world.nodes[0].links[&peer].session.is_some(), is_compared, "{count} after {later_ms} ms");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use super::super::catching_up::CURSORS_MAX;
 use super::super::*;
 use super::world::*;
+use crate::limits::DIRECT_VERSIONS_MAX;
 use crate::v1;
 use crate::v1::frame::Content;
 
@@ -86,6 +87,31 @@ fn many_missed_changes_are_hinted_at_and_taken_by_bits_and_a_cut_answer_is_conti
     let takes = sent(&world, |content| matches!(content, Content::Take(_)));
     assert_eq!(takes.len(), 3, "40 and 40 and 20 of them");
     assert!(takes.iter().all(|(_, take)| matches!(take, Content::Take(take) if take.wanted.len() == 13)));
+}
+
+#[test]
+fn up_to_16_missed_changes_are_sent_at_once_and_more_are_hinted_at() {
+    for (count, takes) in [(DIRECT_VERSIONS_MAX, 0), (DIRECT_VERSIONS_MAX + 1, 1)] {
+        let mut world = parted();
+        publish_many(&mut world, 0, count, "second");
+        world.log.clear();
+        world.link(1, 0);
+        world.assert_equal();
+        assert_eq!(sent(&world, |content| matches!(content, Content::Take(_))).len(), takes, "{count} changes");
+    }
+}
+
+#[test]
+fn a_session_sends_up_to_16_versions_at_once_and_offers_more() {
+    for (count, offers) in [(DIRECT_VERSIONS_MAX, 0), (DIRECT_VERSIONS_MAX + 1, 1)] {
+        let mut world = World::new(2);
+        publish_many(&mut world, 0, count, "first");
+        world.log.clear();
+        world.link(1, 0);
+        world.assert_equal();
+        let found = sent(&world, |content| matches!(content, Content::Offer(offer) if !offer.keys.is_empty()));
+        assert_eq!(found.len(), offers, "{count} versions");
+    }
 }
 
 #[test]

@@ -351,3 +351,27 @@ fn a_member_whose_card_lists_anothers_node_and_no_address_does_not_keep_it_from_
         assert!(dialled.contains(&Output::Dial { peer: public(&victim.node) }), "{dialled:?}");
     }
 }
+
+#[test]
+fn the_cards_of_256_strangers_are_remembered_and_of_more_those_with_the_lowest_ids() {
+    let mut world = World::new(1);
+    let network = world.network();
+    let stranger = |number: usize| {
+        let org = Org::new(60);
+        let nonce = [number.to_be_bytes(), [0; 8]].concat();
+        let card = v1::OrgCard { nonce, ..v1::OrgCard::decode(org.card.as_slice()).unwrap() }.encode_to_vec();
+        Org { id: OrgId::of_genesis_card(&card), card, ..org }
+    };
+    let mut strangers: Vec<Org> = (0..=trust::STRANGERS_MAX).map(stranger).collect();
+    strangers.sort_by_key(|org| org.id);
+    let remembered = |world: &World| strangers.iter().filter(|org| world.nodes[0].card(&org.id).is_some()).count();
+    let (lowest, others) = strangers.split_first().unwrap();
+    for org in others {
+        world.publish(0, vec![org.card_version(network)]);
+    }
+    assert_eq!(remembered(&world), trust::STRANGERS_MAX);
+    world.publish(0, vec![lowest.card_version(network)]);
+    assert_eq!(remembered(&world), trust::STRANGERS_MAX);
+    assert!(world.nodes[0].card(&lowest.id).is_some());
+    assert!(world.nodes[0].card(&others.last().unwrap().id).is_none());
+}
