@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::link::Link;
 use super::output::{Notice, Operation, Outcome, Output};
 use super::spreading::Accepted;
 use super::{Node, Peer, Reject, VerifiedVersion, trust};
@@ -24,8 +25,8 @@ pub(super) const BREACHES_PER_LINK_MAX: u32 = 16;
 /// Who brings a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A peer; by itself unless `is_asked`.
-    Peer { route: overlay::Source, peer: Peer, is_asked: bool },
+    /// A peer, over the link with this number; by itself unless `is_asked`.
+    Peer { route: overlay::Source, peer: Peer, link: u64, is_asked: bool },
     /// An admin, or an organisation that joins here.
     Admin,
     /// The quarantine.
@@ -59,6 +60,13 @@ pub(super) struct Batch {
 }
 
 impl Node {
+    /// The link over which a version came, while it is up. A later link to the same peer is another one: nothing that is said or
+    /// counted for the old one is for it.
+    pub(super) fn link_of(&mut self, source: Source) -> Option<&mut Link> {
+        let Source::Peer { peer, link: number, .. } = source else { return None };
+        self.links.get_mut(&peer).filter(|link| link.number == number)
+    }
+
     /// A version that is no news: acknowledges it, or sends the peer the newer one.
     pub(super) fn note_known(
         &mut self,
@@ -73,13 +81,16 @@ impl Node {
         let Some(peer) = source.peer() else { return };
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
-            if let Source::Peer { route, is_asked: false, .. } = source {
+            if let Source::Peer { route, is_asked: false, .. } = source
+                && self.link_of(source).is_some()
+            {
                 batch.acknowledged.push((peer, slot, found.vid));
                 if let overlay::Source::Pushed { route, .. } = route {
                     batch.duplicates.push((peer, found.vid, route));
                 }
             }
         } else if known > *found
+            && self.link_of(source).is_some()
             && self.shares(&peer, slot.audience)
             && self.set(slot.audience).get(&slot.key).is_some()
         {
@@ -150,11 +161,11 @@ impl Node {
         if own {
             self.follow_spread(slot.audience, vid);
         }
-        if let Some(link) = source.peer().and_then(|peer| self.links.get_mut(&peer)) {
+        if let Some(link) = self.link_of(source) {
             link.accepted_versions += 1;
-        }
-        if let Source::Peer { peer, is_asked: false, .. } = source {
-            batch.acknowledged.push((peer, slot, vid));
+            if let Source::Peer { peer, is_asked: false, .. } = source {
+                batch.acknowledged.push((peer, slot, vid));
+            }
         }
         let envelope = version.envelope().to_vec();
         batch.operations.push(Operation::Put { slot, kind, vid, envelope: envelope.clone(), own });
@@ -180,7 +191,7 @@ impl Node {
         if let Some(peer) = source.peer() {
             batch.notices.push(Notice::Rejected { peer, record, why: why.clone() });
             self.note_not_held(&peer);
-            if let Some(link) = self.links.get_mut(&peer).filter(|_| why.is_breach()) {
+            if let Some(link) = self.link_of(source).filter(|_| why.is_breach()) {
                 link.breaches += 1;
                 if link.breaches == BREACHES_PER_LINK_MAX {
                     let breach = super::Breach::Versions { found: link.breaches, last: why.to_string() };
@@ -266,7 +277,8 @@ impl Node {
         outputs.extend(batch.notices.into_iter().map(Output::Notice));
     }
 
-    /// Something that a peer brought is not in the set: its log is not consumed until a comparison says so.
+    /// Something that a peer brought, over this link or an earlier one, is not in the set: its log is not consumed until a comparison
+    /// says so.
     pub(super) fn note_not_held(&mut self, peer: &Peer) {
         if let Some(link) = self.links.get_mut(peer) {
             (link.is_level, link.has_refused) = ([false; 2], [true; 2]);

@@ -88,16 +88,17 @@ impl Node {
         is_pushed: bool,
         outputs: &mut Vec<Output>,
     ) -> Vec<SetKey> {
-        let source = Source::Peer { route, peer, is_asked: !is_pushed };
+        let link = self.links.get(&peer).map_or(0, |link| link.number);
+        let is_asked = !is_pushed;
+        let source = Source::Peer { route, peer, link, is_asked };
         let Examined { verify, keys, .. } = self.take_in(now, envelopes, source, outputs);
         if verify.is_empty() {
             outputs.push(Output::Processed { peer });
         } else {
-            let link = self.links.get_mut(&peer).map_or(0, |link| {
+            if let Some(link) = self.link_of(source) {
                 link.in_work += 1;
-                link.number
-            });
-            self.request(PendingSource::Peer { route, peer, link, is_asked: !is_pushed }, verify, outputs);
+            }
+            self.request(PendingSource::Peer { route, peer, link, is_asked }, verify, outputs);
         }
         keys
     }
@@ -123,8 +124,8 @@ impl Node {
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let source = match &pending {
-            PendingSource::Peer { route, peer, is_asked, .. } => {
-                Source::Peer { route: *route, peer: *peer, is_asked: *is_asked }
+            PendingSource::Peer { route, peer, link, is_asked } => {
+                Source::Peer { route: *route, peer: *peer, link: *link, is_asked: *is_asked }
             }
             PendingSource::Admin { .. } => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
@@ -143,9 +144,9 @@ impl Node {
         }
         self.finish(now, batch, outputs);
         match pending {
-            PendingSource::Peer { peer, link: number, .. } => {
+            PendingSource::Peer { peer, .. } => {
                 outputs.push(Output::Processed { peer });
-                if let Some(link) = self.links.get_mut(&peer).filter(|link| link.number == number) {
+                if let Some(link) = self.link_of(source) {
                     link.in_work = link.in_work.saturating_sub(1);
                 }
                 self.ask_for_more(now, peer, outputs);
