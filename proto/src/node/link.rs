@@ -29,6 +29,8 @@ pub(super) struct Session {
     /// Requests sent so far.
     pub(super) requests: u32,
     pub(super) found_difference: bool,
+    /// Head of our log when it began.
+    pub(super) head: u64,
     pub(super) active_at: UnixMillis,
 }
 
@@ -139,8 +141,10 @@ pub(super) struct Link {
     pub(super) has_refused: [bool; 2],
     /// Catching up was tried on this link.
     pub(super) has_caught_up: [bool; 2],
-    /// Head of our log as we last said (`None` once something was left out), and what we said to have consumed of theirs.
+    /// Head of our log as we last said (`None` while something is left out), and what we said to have consumed of theirs.
     pub(super) told: [Option<u64>; 2],
+    /// Head of our log when something was last left out.
+    pub(super) left_out: [u64; 2],
     pub(super) told_consumed: [u64; 2],
     /// Place in our log up to which the peer said that it holds everything.
     pub(super) acknowledged: [u64; 2],
@@ -186,6 +190,7 @@ impl Link {
             has_refused: [false; 2],
             has_caught_up: [false; 2],
             told: [Some(0); 2],
+            left_out: [0; 2],
             told_consumed: [0; 2],
             acknowledged: [0; 2],
             hinted: None,
@@ -384,7 +389,7 @@ mod tests {
         };
         let (audience, active_at) = (Audience::Public, 0);
         link.session =
-            Some(Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, active_at });
+            Some(Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, head: 0, active_at });
         link.fetch(audience, [(key(1, 5), None)]);
         assert_eq!(fetched(&mut link), None, "cards may still turn out to be lacking");
         link.fetch(audience, [(key(0, 3), Some(key(0, 4))), (key(0, 1), Some(key(0, 2)))]);

@@ -89,7 +89,11 @@ impl Node {
             // Anything less says nothing about the sets as a whole.
             let is_of_all = matches!(&ranges[..], [Range { upper: None, content: RangeContent::Fingerprint(_) }]);
             if is_of_all && lower == SetKey::default() {
-                link.in_sync[usize::from(audience.number())] = !answer.differs;
+                let number = usize::from(audience.number());
+                link.in_sync[number] = !answer.differs;
+                if !answer.differs {
+                    self.make_up(peer, audience, self.logs[number].head().sequence);
+                }
             }
             let frame = reply(frame.session, frame.round + 1, lower, &answer.ranges);
             outputs.push(Output::Send { to: vec![peer], frame });

@@ -88,11 +88,26 @@ impl Node {
         waiting.insert(slot.key, vid);
         if waiting.len() > ANNOUNCEMENTS_MAX {
             waiting.clear();
-            if let Some(link) = self.links.get_mut(&peer) {
-                let number = usize::from(slot.audience.number());
-                link.told[number] = None;
-                link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
-            }
+            self.leave_out(now, peer, slot.audience);
+        }
+    }
+
+    /// Something that is in our log is not told to the peer: it will be found by comparison.
+    pub(super) fn leave_out(&mut self, now: UnixMillis, peer: Peer, audience: Audience) {
+        let number = usize::from(audience.number());
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        (link.told[number], link.left_out[number]) = (None, self.logs[number].head().sequence);
+        link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
+    }
+
+    /// The peer's set was found equal to ours as it was when our log ended at `head`: what was left out before, it holds.
+    pub(super) fn make_up(&mut self, peer: Peer, audience: Audience, head: u64) {
+        let number = usize::from(audience.number());
+        if let Some(link) = self.links.get_mut(&peer).filter(|link| link.told[number].is_none())
+            && link.left_out[number] <= head
+        {
+            // Not said yet: the next Progress says up to where.
+            link.told[number] = Some(0);
         }
     }
 

@@ -209,3 +209,68 @@ fn up_to_4096_versions_wait_to_be_announced_and_of_more_the_peer_is_told_by_comp
         }
     }
 }
+
+/// Node 1 fetches so many records from node 2, and has node 0 to announce them to.
+fn flooded(count: u64) -> World {
+    let mut world = World::new(3);
+    world.link(0, 1);
+    world.settle();
+    let versions = (0..count).map(|n| world.service(2, &format!("s{n}"), "x", n % 1_000)).collect();
+    world.publish(2, versions);
+    world.link(1, 2);
+    world
+}
+
+#[test]
+fn a_peer_misses_nothing_of_a_flood_that_was_not_announced_and_is_told_again_once_sets_are_equal() {
+    let mut world = flooded(ANNOUNCEMENTS_MAX as u64 + 10);
+    let (flooded, peer) = (world.peer(1), world.peer(0));
+    assert_eq!(world.nodes[1].links[&peer].told[0], None);
+    world.settle();
+    world.assert_equal();
+    let head = world.nodes[1].logs[0].head().sequence;
+    assert_eq!(world.nodes[1].links[&peer].told[0], Some(head));
+    assert_eq!(
+        world.nodes[0].cursors.get(&flooded, Audience::Public).unwrap().sequence,
+        head,
+        "it says that it has all"
+    );
+    assert_eq!(world.nodes[1].links[&peer].acknowledged[0], head);
+    // What comes later is told as ever.
+    let version = world.service(1, "later", "A", 60_000);
+    world.publish(1, vec![version]);
+    world.tick(1_000);
+    assert_eq!(world.nodes[1].links[&peer].told[0], Some(head + 1));
+}
+
+#[test]
+fn what_was_left_out_after_a_comparison_began_is_not_made_up_for_by_it() {
+    for (is_late, is_told) in [(false, true), (true, false)] {
+        let mut world = World::new(2);
+        let peer = world.peer(1);
+        // Who dialled compares at once, the other one after what was left out.
+        world.greet(0, peer, is_late);
+        enter(&mut world, ANNOUNCEMENTS_MAX + 1);
+        world.nodes[0].handle(NOW + COMPARE_AFTER_DROP_MS, Input::Tick);
+        let session = world.nodes[0].links[&peer].session.as_ref().unwrap().id;
+        let equal = v1::Reconcile { session, round: 1, ..Default::default() };
+        world.receive(0, peer, Content::Reconcile(equal));
+        let link = &world.nodes[0].links[&peer];
+        assert_eq!((link.in_sync[0], link.told[0].is_some()), (true, is_told));
+    }
+}
+
+#[test]
+fn of_what_comes_between_two_hellos_4096_versions_are_offered_and_more_are_left_to_comparison() {
+    for (count, is_told) in [(OFFER_PAIRS_MAX, true), (OFFER_PAIRS_MAX + 1, false)] {
+        let mut world = World::new(2);
+        let (peer, network) = (world.peer(1), world.network().0.to_vec());
+        world.nodes[0].handle(NOW, Input::Connected { peer, outbound: false });
+        enter(&mut world, count);
+        let hello = v1::Hello { level: 1, level_min: 1, network, clock_ms: NOW, ..Default::default() };
+        world.receive(0, peer, Content::Hello(hello));
+        let link = &world.nodes[0].links[&peer];
+        assert_eq!(link.told[0].is_some(), is_told, "{count} versions");
+        assert_eq!(link.compare_at[0] == NOW + COMPARE_AFTER_DROP_MS, !is_told);
+    }
+}
