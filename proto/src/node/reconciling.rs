@@ -45,8 +45,10 @@ impl Node {
             audience(frame.audience)?
         };
         if !self.shares(&peer, audience) && !is_reply {
-            // As if nothing of this audience were here.
-            outputs.push(Output::Send { to: vec![peer], frame: reply(frame.session, frame.round + 1, lower, &[]) });
+            // A range that says nothing: without any, the sets would be taken for equal.
+            let nothing = [Range { upper: None, content: RangeContent::Skip }];
+            outputs
+                .push(Output::Send { to: vec![peer], frame: reply(frame.session, frame.round + 1, lower, &nothing) });
             return Ok(());
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
@@ -81,8 +83,10 @@ impl Node {
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         if is_reply {
+            // Whoever does not share this audience yet says nothing, not even that the sets are equal.
+            let says_nothing = !is_closing && ranges.iter().all(|range| range.content == RangeContent::Skip);
             if let Some(session) = &mut link.session {
-                session.found_difference |= answer.differs;
+                session.found_difference |= answer.differs || says_nothing;
             }
             self.ask_on(now, peer, frame, lower, answer.ranges, outputs)?;
         } else {
