@@ -16,9 +16,7 @@ use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
-use crate::overlay::{
-    Action, Announced, Beat, Candidate, Candidates, DropReason, Ended, Route, Signal, Source, Spread,
-};
+use crate::overlay::{Action, Announced, Beat, Candidate, DropReason, Ended, Route, Signal, Source, Spread};
 use crate::set::{SetKey, Slot};
 use crate::sync::{Pair, write_keys};
 use crate::time::UnixMillis;
@@ -171,8 +169,8 @@ impl Node {
             org,
             is_dialable: !endpoints.is_empty(),
         });
-        let candidates = Candidates::new(nodes);
-        self.neighbours.set_candidates(std::sync::Arc::new(candidates));
+        let nodes: Vec<Candidate> = nodes.collect();
+        self.neighbours.choose_candidates(nodes);
         self.broadcast.set_network_nodes(self.neighbours.network_nodes());
     }
 
