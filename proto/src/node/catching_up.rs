@@ -27,7 +27,7 @@ pub(super) const CURSORS_MAX: usize = 1_024;
 pub(super) const CATCH_UP_PARTS_MAX: u32 = 128;
 
 /// Between two looks at what changed, in milliseconds.
-const PROGRESS_INTERVAL_MS: u64 = 1_000;
+pub(super) const PROGRESS_INTERVAL_MS: u64 = 1_000;
 
 /// How far this node has consumed its peers' logs. Kept in the store, so that a restart need not compare.
 #[derive(Debug, Default)]

@@ -16,9 +16,7 @@ use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
-use crate::overlay::{
-    Action, Announced, Beat, Candidate, Candidates, DropReason, Ended, Route, Signal, Source, Spread,
-};
+use crate::overlay::{Action, Announced, Beat, Candidate, DropReason, Ended, Route, Signal, Source, Spread};
 use crate::set::{SetKey, Slot};
 use crate::sync::{Pair, write_keys};
 use crate::time::UnixMillis;
@@ -26,9 +24,9 @@ use crate::v1;
 use crate::v1::frame::Content;
 
 /// Announcements that wait on one link for the next tick. More are dropped; sets are compared instead.
-const ANNOUNCEMENTS_MAX: usize = 4_096;
+pub(super) const ANNOUNCEMENTS_MAX: usize = 4_096;
 /// After announcements were dropped, sets are compared so soon, in milliseconds.
-const COMPARE_AFTER_DROP_MS: u64 = 5_000;
+pub(super) const COMPARE_AFTER_DROP_MS: u64 = 5_000;
 /// Points of a peer that broke the specification: the seventh breach in ten minutes shuts it out.
 const BREACH_POINTS: u32 = 16;
 
@@ -88,11 +86,26 @@ impl Node {
         waiting.insert(slot.key, vid);
         if waiting.len() > ANNOUNCEMENTS_MAX {
             waiting.clear();
-            if let Some(link) = self.links.get_mut(&peer) {
-                let number = usize::from(slot.audience.number());
-                link.told[number] = None;
-                link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
-            }
+            self.leave_out(now, peer, slot.audience);
+        }
+    }
+
+    /// Something that is in our log is not told to the peer: it will be found by comparison.
+    pub(super) fn leave_out(&mut self, now: UnixMillis, peer: Peer, audience: Audience) {
+        let number = usize::from(audience.number());
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        (link.told[number], link.left_out[number]) = (None, self.logs[number].head().sequence);
+        link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
+    }
+
+    /// The peer's set was found equal to ours as it was when our log ended at `head`: what was left out before, it holds.
+    pub(super) fn make_up(&mut self, peer: Peer, audience: Audience, head: u64) {
+        let number = usize::from(audience.number());
+        if let Some(link) = self.links.get_mut(&peer).filter(|link| link.told[number].is_none())
+            && link.left_out[number] <= head
+        {
+            // Not said yet: the next Progress says up to where.
+            link.told[number] = Some(0);
         }
     }
 
@@ -156,8 +169,8 @@ impl Node {
             org,
             is_dialable: !endpoints.is_empty(),
         });
-        let candidates = Candidates::new(nodes);
-        self.neighbours.set_candidates(std::sync::Arc::new(candidates));
+        let nodes: Vec<Candidate> = nodes.collect();
+        self.neighbours.choose_candidates(nodes);
         self.broadcast.set_network_nodes(self.neighbours.network_nodes());
     }
 

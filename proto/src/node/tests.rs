@@ -1,9 +1,12 @@
 //! Whole nodes in memory.
 
 mod announcing;
+mod budget;
 mod catching_up;
 mod deadlines;
 mod limits;
 mod membership;
+mod patience;
 mod spreading;
+mod strikes;
 mod world;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::candidates::Candidates;
+use super::candidates::{Candidate, Candidates};
 use super::random::Random;
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
@@ -170,6 +170,8 @@ pub struct Neighbours {
     /// Links or members changed since room was last made.
     may_be_crowded: bool,
     random: Random,
+    /// Decides which of too many candidates are left out.
+    lots: u64,
 }
 
 impl Neighbours {
@@ -191,7 +193,13 @@ impl Neighbours {
             surplus_at: 0,
             may_be_crowded: false,
             random: Random::new(seed),
+            lots: Random::new(!seed).next(),
         }
+    }
+
+    /// Members changed: this is what their cards list now. As [`Neighbours::set_candidates`].
+    pub fn choose_candidates(&mut self, listed: impl IntoIterator<Item = Candidate>) {
+        self.set_candidates(Arc::new(Candidates::new(listed, self.lots)));
     }
 
     /// Members changed. Links of nodes that are no longer candidates stay until their owner closes them.

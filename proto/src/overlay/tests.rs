@@ -84,7 +84,7 @@ fn message(vid: &Vid) -> u32 {
 impl Network {
     fn new(count: u32) -> Network {
         let node = |number| Candidate { peer: peer(number), org: org(number), is_dialable: true };
-        let candidates = Arc::new(Candidates::new((0..count).map(node)));
+        let candidates = Arc::new(Candidates::new((0..count).map(node), 1));
         let node = |number: u32| {
             let mut neighbours = Neighbours::new(peer(number), u64::from(number));
             neighbours.set_candidates(Arc::clone(&candidates));
@@ -288,7 +288,7 @@ fn in_a_full_mesh_every_version_takes_one_hop_and_one_copy() {
 fn in_a_small_network_where_many_can_only_dial_two_hubs_everybody_gets_everything_about_once() {
     let mut network = Network::new(12);
     let node = |number| Candidate { peer: peer(number), org: org(number), is_dialable: number < 2 };
-    let candidates = Arc::new(Candidates::new((0..12).map(node)));
+    let candidates = Arc::new(Candidates::new((0..12).map(node), 1));
     network.nodes.iter_mut().for_each(|node| node.neighbours.set_candidates(Arc::clone(&candidates)));
     network.run(90);
     network.publish_some(0, 5);

@@ -140,7 +140,7 @@ impl Model {
         let keys = node_keys(plan.nodes);
         let org = |number: usize| OrgId(*keys[number].as_bytes());
         let all = keys.iter().enumerate().map(|(at, peer)| Candidate { peer: *peer, org: org(at), is_dialable: true });
-        let candidates = Arc::new(Candidates::new(all));
+        let candidates = Arc::new(Candidates::new(all, plan.seed));
         let mut random = Random(plan.seed);
         let mut agenda = Agenda::new();
         let nodes = (0..plan.nodes)

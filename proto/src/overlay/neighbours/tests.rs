@@ -24,7 +24,7 @@ fn among_orgs(others: u32, orgs: u32) -> Neighbours {
 
 fn candidates(others: u32, orgs: u32) -> Arc<Candidates> {
     let node = |number| Candidate { peer: peer(number), org: org(number % orgs), is_dialable: true };
-    Arc::new(Candidates::new((1..=others).map(node)))
+    Arc::new(Candidates::new((1..=others).map(node), 1))
 }
 
 fn dials(actions: &[Action]) -> Vec<Peer> {

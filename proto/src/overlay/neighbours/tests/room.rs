@@ -112,7 +112,7 @@ fn one_organisation_with_many_keys_gets_no_more_outbound_links_than_another() {
             Candidate { peer: peer(number), org, is_dialable: true }
         };
         let mut neighbours = Neighbours::new(peer(0), seed);
-        neighbours.set_candidates(Arc::new(Candidates::new((1..=128).map(node))));
+        neighbours.set_candidates(Arc::new(Candidates::new((1..=128).map(node), 1)));
         run(&mut neighbours, NOW, 10);
         hostile += outbound(&neighbours).iter().filter(|found| (1..=64).any(|number| peer(number) == **found)).count();
     }
@@ -127,7 +127,7 @@ fn among_claimed(nodes: u32, claim_has_address: bool) -> Neighbours {
     let claimed = (1..=nodes).chain([500, 501]).map(|number| listed(number, 0, claim_has_address));
     let own = (1..=nodes).map(|number| listed(number, number, true));
     let mut neighbours = Neighbours::new(peer(0), 42);
-    neighbours.set_candidates(Arc::new(Candidates::new(claimed.chain(own))));
+    neighbours.set_candidates(Arc::new(Candidates::new(claimed.chain(own), 1)));
     neighbours
 }
 
@@ -156,7 +156,7 @@ fn whoever_lists_the_keys_of_others_is_the_first_to_lose_an_inbound_link() {
     let own = (1..=60).map(|number| listed(number, number));
     let mut neighbours = Neighbours::new(peer(0), 42);
     // Organisation 99 has room for two, and two are linked: its own node, and the one that it says is its own.
-    neighbours.set_candidates(Arc::new(Candidates::new(own.chain([listed(500, 99), listed(25, 99)]))));
+    neighbours.set_candidates(Arc::new(Candidates::new(own.chain([listed(500, 99), listed(25, 99)]), 1)));
     neighbours.connected(NOW, peer(500), false);
     for number in 1..=INBOUND_LINKS_MAX as u32 - 1 {
         neighbours.connected(NOW + 1, peer(number), false);
