@@ -147,8 +147,11 @@ impl Node {
             outputs.push(Output::Send { to: vec![peer], frame });
             return Ok(());
         };
-        if frame.wanted.len() > keys.len().div_ceil(8) {
-            let (found, max) = (frame.wanted.len() * 8, keys.len());
+        let last = frame.wanted.last().map_or(0, |last| 8 - last.leading_zeros() as usize);
+        let is_longer = frame.wanted.len() > keys.len().div_ceil(8);
+        let found = if is_longer { frame.wanted.len() * 8 } else { frame.wanted.len().saturating_sub(1) * 8 + last };
+        if found > keys.len() {
+            let max = keys.len();
             return Err(Breach::TooMany { what: "bits in Take", found, max });
         }
         let is_taken = |i: usize| frame.wanted.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1);

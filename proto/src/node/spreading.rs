@@ -18,7 +18,7 @@ use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
 use crate::overlay::{Action, Announced, Beat, Candidate, DropReason, Ended, Route, Signal, Source, Spread};
 use crate::set::{SetKey, Slot};
-use crate::sync::{Pair, write_keys};
+use crate::sync::{KeyListError, Pair, write_keys};
 use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
@@ -196,8 +196,11 @@ impl Node {
 
     pub(super) fn on_neighbours(&mut self, now: UnixMillis, peer: Peer, frame: &v1::Neighbours) -> Result<(), Breach> {
         let (keys, rest) = frame.keys.as_chunks::<32>();
-        if !rest.is_empty() || keys.len() > crate::overlay::neighbours::SHUFFLE_PEERS_MAX {
-            let (found, max) = (frame.keys.len().div_ceil(32), crate::overlay::neighbours::SHUFFLE_PEERS_MAX);
+        if !rest.is_empty() {
+            return Err(Breach::Keys { what: "Neighbours", reason: KeyListError::Truncated });
+        }
+        if keys.len() > crate::overlay::neighbours::SHUFFLE_PEERS_MAX {
+            let (found, max) = (keys.len(), crate::overlay::neighbours::SHUFFLE_PEERS_MAX);
             return Err(Breach::TooMany { what: "keys in Neighbours", found, max });
         }
         let peers: Vec<Peer> = keys.iter().filter_map(|key| PublicKey::from_bytes(key).ok()).collect();
@@ -237,7 +240,11 @@ impl Node {
     ) {
         let how = match code {
             v1::ByeCode::TooSlow | v1::ByeCode::Shutdown => Ended::Lost,
-            v1::ByeCode::WrongNetwork | v1::ByeCode::IncompatibleLevel | v1::ByeCode::NotAMember => Ended::Refused,
+            // Whoever breaks the rules is dialled as slowly as it would dial: at once, it would break them again.
+            v1::ByeCode::WrongNetwork
+            | v1::ByeCode::IncompatibleLevel
+            | v1::ByeCode::NotAMember
+            | v1::ByeCode::Breach => Ended::Refused,
             _ => Ended::Dropped,
         };
         self.unlink(now, &peer, how);

@@ -375,3 +375,31 @@ fn cursors_are_kept_up_to_their_limit() {
     assert_eq!(cursors.get(&linked, Audience::Public), Some(place), "linked peers are not forgotten");
     assert_eq!(cursors.take_changed(), None);
 }
+
+#[test]
+fn a_take_may_have_a_bit_for_each_hint_and_none_beyond() {
+    for (wanted, is_good) in [
+        (vec![0xff, 0xff, 0x07], true),
+        (vec![0xff], true),
+        (vec![0, 0, 0x08], false),
+        (vec![0xff, 0xff, 0xff], false),
+        (vec![0, 0, 0, 0], false),
+    ] {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        let (me, network) = (world.peer(1), world.network());
+        let versions: Vec<_> =
+            (0..19).map(|n| world.orgs[0].service(network, &format!("s{n}"), "x", Hlc::new(NOW, n))).collect();
+        world.publish(0, versions);
+        let head = world.nodes[0].logs[0].head();
+        let since = head.sequence - 19;
+        let frames = [
+            Content::CatchUp(v1::CatchUp { audience: 0, want: 9, epoch: head.epoch, since }),
+            Content::Take(v1::Take { want: 9, wanted: wanted.clone() }),
+        ];
+        for content in frames {
+            world.run(0, Input::Received { peer: me, frame: write_frame(content) });
+        }
+        assert_eq!(world.is_linked(0, 1), is_good, "{wanted:?}: {:?}", world.disconnected);
+    }
+}

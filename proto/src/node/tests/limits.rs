@@ -281,3 +281,19 @@ fn the_seventh_breach_in_ten_minutes_shuts_a_peer_out() {
         assert_eq!(is_out, breaches == 7, "after {breaches}");
     }
 }
+
+#[test]
+fn a_peer_whose_breach_ended_a_link_is_dialled_again_as_late_as_after_a_refusal() {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    let is_dialled = |outputs: Vec<Output>| outputs.contains(&Output::Dial { peer });
+    let outputs = world.nodes[0].handle(NOW, Input::Introduced { peer });
+    assert!(is_dialled(outputs) || is_dialled(world.nodes[0].handle(NOW, Input::Tick)));
+    world.greet(0, peer, true);
+    let mut dialled = is_dialled(world.nodes[0].handle(NOW, Input::Received { peer, frame: vec![0xff; 10] }));
+    for second in 1..=20 {
+        dialled |= is_dialled(world.nodes[0].handle(NOW + second * 1_000, Input::Tick));
+    }
+    assert!(!dialled, "within 20 s");
+    assert!((21..=60).any(|second| is_dialled(world.nodes[0].handle(NOW + second * 1_000, Input::Tick))));
+}
