@@ -167,8 +167,12 @@ impl crate::rpc::admin_server::Admin for AdminService {
                 "this node is in another network already; one node serves one network",
             ));
         }
-        joining.admit(envelopes.clone()).await.map_err(join_failed)?;
         let (inviter, addresses) = (joining.code.node_key, joining.code.addresses.clone());
+        match joining.admit(envelopes.clone()).await {
+            // An admitted key is used up, and its connections are closed, perhaps before the answer is through.
+            Err(JoinError::NoAnswer(_)) if self.dialler.is_admitted(inviter, &addresses).await => {}
+            admitted => admitted.map_err(join_failed)?,
+        }
         self.found(introduction.charter.clone(), envelopes, Some((inviter, addresses.clone()))).await?;
         let introduced = self.dialler.introduce(inviter, addresses).await;
         introduced.map_err(|error| Status::unavailable(error.to_string()))?;
