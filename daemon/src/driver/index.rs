@@ -181,9 +181,9 @@ mod tests {
     fn filled() -> (Node, Catalogue) {
         let (mut node, catalogue) = empty();
         (1..100).for_each(|n| node.restore_entry(slot(n), entry(n), OrgId([n % 4; 32]), [n % 7; 32]));
-        catalogue.list_all((1..100).map(|n| match n % 7 {
-            5 => Listed::Hidden { slot: slot(n) },
-            6 => Listed::Removed { slot: slot(n), at_ms: 1_790_000_000_000 + u64::from(n) },
+        catalogue.list_all((1..100).map(|n| match n % 5 {
+            1 if n % 2 == 0 => Listed::Hidden { slot: slot(n) },
+            2 if n % 2 == 0 => Listed::Removed { slot: slot(n), at_ms: 1_790_000_000_000 + u64::from(n) },
             0 => Listed::LiveOfMembers { slot: slot(n) },
             1 => Listed::Withdrawn { slot: slot(n) },
             2 => Listed::Lapsed { slot: slot(n) },
