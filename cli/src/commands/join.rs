@@ -11,6 +11,7 @@ use fingerpost_proto::v1::publish_result::Outcome;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::accept;
 use crate::args::JoinArgs;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
@@ -29,7 +30,8 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 const QUIET_LOOKS: u32 = 6;
 
 pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failure> {
-    let text = Zeroizing::new(if args.code == "-" { session::read_line()? } else { args.code });
+    let Some(code) = args.code else { return accept::run(session).await };
+    let text = Zeroizing::new(if code == "-" { session::read_line()? } else { code });
     let unusable =
         |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the invite cannot be used").caused_by(error);
     let code = InviteCode::decode(&text).map_err(|error| unusable(&error))?;
@@ -107,7 +109,9 @@ struct Way {
 
 impl Way {
     async fn find(node: &NodeClient, code: &InviteCode, text: &str, status: &v1::StatusReply) -> Result<Way, Failure> {
-        if status.network.is_empty() {
+        // A node that is in this network and linked to nobody may be one whose organisation left: it dials the inviter again.
+        let is_alone = status.network == code.network.0 && status.links == 0;
+        if status.network.is_empty() || (is_alone && status.node_key != code.node_key.as_bytes()) {
             let request = v1::JoinRequest { code: text.to_owned(), envelopes: Vec::new() };
             let reply = node.introduce(request).await.map_err(|failure| {
                 failure.hint(format!(
@@ -134,6 +138,16 @@ impl Way {
 }
 
 fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &str) -> Result<(), Failure> {
+    let mut lines = charter_lines(charter);
+    let until = UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
+    lines.push(format!("Invited by    {}, valid until {}", shown(inviter), date_time(until)));
+    lines.push("You share     only what you publish; members can see that you are a member".to_owned());
+    lines.push(format!("Check words   {}   (compare them with the inviter by phone)", code.check_words().join(" · ")));
+    lines.iter().try_for_each(|line| session.printer.line(line))
+}
+
+/// What a charter says, line by line.
+pub(super) fn charter_lines(charter: &Charter) -> Vec<String> {
     let text = &charter.text;
     let mut lines =
         vec![format!("Network       {}", shown(&text.name)), format!("Purpose       {}", shown(&text.purpose))];
@@ -147,11 +161,7 @@ fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &
     if !text.licence_url.is_empty() {
         lines.push(format!("Licence       {}", shown(&text.licence_url)));
     }
-    let until = UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
-    lines.push(format!("Invited by    {}, valid until {}", shown(inviter), date_time(until)));
-    lines.push("You share     only what you publish; members can see that you are a member".to_owned());
-    lines.push(format!("Check words   {}   (compare them with the inviter by phone)", code.check_words().join(" · ")));
-    lines.iter().try_for_each(|line| session.printer.line(line))
+    lines
 }
 
 /// The card and the acceptance, signed, as envelopes.
