@@ -10,7 +10,7 @@ use fingerpost_proto::version::SignedVersion;
 use serde_json::json;
 
 use super::join::charter_lines;
-use super::vouch::standing_words;
+use super::vouch::{MEMBER, standing_words};
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
 use crate::identity::{Identity, keep_charter, load_charter};
@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     check_clocks(now, status.clock_ms)?;
     check_newest(now, Hlc(status.hlc_max))?;
     let before = node.why(&identity.org()).await?;
-    if before.standing == "member" {
+    if before.standing == MEMBER {
         session.printer.note("This organisation is a member already.");
         return Ok(Exit::Done);
     }
@@ -103,7 +103,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     )?;
     session.printer.line(&format!("Accepted      {}", shown(&charter.text.name)))?;
     session.printer.line(&format!("Standing      {}", standing_words(&after)))?;
-    if after.standing == "member" {
+    if after.standing == MEMBER {
         session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
     } else {
         session

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::InviteCode;
@@ -12,6 +13,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::accept;
+use super::vouch::{MEMBER, standing_words};
 use crate::args::JoinArgs;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
@@ -24,6 +26,11 @@ use crate::publish::check_clocks;
 use crate::session::{self, Session};
 use crate::statements::{acceptance_version, card_version, check_inviter};
 
+/// Longest wait until the node counts the organisation as a member: one comparison with one peer. What is published before is
+/// refused.
+const STANDING_WAIT: Duration = Duration::from_secs(20);
+/// Time between two looks at the standing.
+const STANDING_INTERVAL: Duration = Duration::from_millis(50);
 /// Time between two looks at how much has arrived.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks without news after which the first records are taken to have arrived.
@@ -76,6 +83,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         node.join(v1::JoinRequest { code: text.to_string(), envelopes }).await?;
     }
     keep_charter(&session.home, &way.charter)?;
+    let why = standing(&node, &identity.org()).await?;
     let arrived = watch(session, &node, args.wait).await?;
     session.printer.object(
         "join/1",
@@ -85,6 +93,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
             "organisation": identity.org().to_string(),
             "inviter": code.invitation.inviter.to_string(),
             "hosted": way.is_hosted,
+            "standing": why.standing,
             "records": arrived.live,
             "members": arrived.members,
             "links": arrived.links,
@@ -96,8 +105,25 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         count(arrived.live, "record"),
         count(arrived.members, "member")
     ))?;
-    session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
+    if why.standing == MEMBER {
+        session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
+    } else {
+        session.printer.line(&format!("Standing      {}", standing_words(&why)))?;
+        session.printer.next(&format!("fingerpost why {} to see what is missing", identity.org().short()));
+    }
     Ok(Exit::Done)
+}
+
+/// Why the organisation has its standing, once the node counts it as a member or the wait is over.
+async fn standing(node: &NodeClient, org: &OrgId) -> Result<v1::WhyReply, Failure> {
+    let ends = tokio::time::Instant::now() + STANDING_WAIT;
+    loop {
+        let why = node.why(org).await?;
+        if why.standing == MEMBER || tokio::time::Instant::now() >= ends {
+            return Ok(why);
+        }
+        tokio::time::sleep(STANDING_INTERVAL).await;
+    }
 }
 
 /// How this organisation gets in: by its node's own joining, or through a node that is in the network already.

@@ -6,6 +6,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::voice::Voice;
+use super::vouch::MEMBER;
 use crate::args::LeaveArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
@@ -17,7 +18,7 @@ pub(super) async fn run(session: &Session, args: LeaveArgs) -> Result<Exit, Fail
     let mut voice = Voice::open(session).await?;
     let own = voice.identity.org();
     let before = voice.node.why(&own).await?;
-    if before.standing != "member" {
+    if before.standing != MEMBER {
         return Err(Failure::new(Exit::Invalid, "your organisation is not a member now")
             .because("nothing was changed")
             .hint(format!("see why: fingerpost why {}", own.short())));

@@ -14,6 +14,8 @@ use crate::output::escape::shown;
 use crate::output::moment::count;
 use crate::session::Session;
 
+/// A member's standing, as nodes name it.
+pub(super) const MEMBER: &str = "member";
 /// Vouches that one run makes out of claimed invitations; the rest is for the next run.
 const SETTLED_PER_RUN_MAX: usize = 100;
 
@@ -34,7 +36,7 @@ pub(super) async fn run(session: &Session, args: VouchArgs) -> Result<Exit, Fail
     }
     if args.withdraw {
         let counted = before.vouches.iter().filter(|vouch| vouch.weight == "counts").count();
-        let question = if !before.founder && counted <= before.vouches_needed as usize && before.standing == "member" {
+        let question = if !before.founder && counted <= before.vouches_needed as usize && before.standing == MEMBER {
             format!("Take the vouch for {name} back? It then lacks one, and its records leave every feed")
         } else {
             format!("Take the vouch for {name} back?")
@@ -109,8 +111,8 @@ pub(super) fn called(why: &v1::WhyReply, org: &OrgId) -> String {
 pub(super) fn standing_words(why: &v1::WhyReply) -> String {
     let missing = missing_words(why);
     let standing = match why.standing.as_str() {
-        "member" if why.founder => "member, and a founder",
-        "member" => "member",
+        MEMBER if why.founder => "member, and a founder",
+        MEMBER => MEMBER,
         "participant" => "not a member now: its records are in no feed",
         "claimant" => "waiting",
         _ => "not in the network",

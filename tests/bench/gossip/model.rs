@@ -333,7 +333,8 @@ impl Model {
     /// Performs what the neighbours want.
     fn act(&mut self, node: u32) {
         let now = self.now_ms();
-        for action in self.nodes[node as usize].neighbours.tick(now) {
+        let Node { neighbours, broadcast, .. } = &mut self.nodes[node as usize];
+        for action in neighbours.tick(now, broadcast.is_between_trees(now)) {
             match action {
                 Action::Dial { peer } => {
                     let to = self.numbers[&peer];

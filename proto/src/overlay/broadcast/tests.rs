@@ -1,6 +1,7 @@
 //! What the broadcast always does, each limit with its neighbour.
 
 mod beats;
+mod rings;
 
 use super::super::tests::{announced, peer, wants_free};
 use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_OWED, MISSING_IDS_PER_LINK_MAX};
@@ -87,7 +88,7 @@ fn nothing_goes_to_peers_that_may_not_have_it() {
 fn a_second_copy_makes_its_link_lazy() {
     let mut broadcast = node(40, 3);
     broadcast.accepted(NOW, pushed(1), id(1), |_| true);
-    assert!(broadcast.duplicate(&peer(2), &id(1), Route::Tree));
+    assert_eq!(broadcast.duplicate(&peer(2), &id(1), Route::Tree), Some(peer(2)));
     assert_eq!(sorted(eager(&broadcast)), peers([1, 3]));
 }
 
@@ -95,9 +96,9 @@ fn a_second_copy_makes_its_link_lazy() {
 fn copies_from_who_was_first_or_that_did_not_come_through_the_tree_prune_nothing() {
     let mut broadcast = node(40, 3);
     broadcast.accepted(NOW, pushed(1), id(1), |_| true);
-    assert!(!broadcast.duplicate(&peer(1), &id(1), Route::Tree));
-    assert!(!broadcast.duplicate(&peer(2), &id(1), Route::Direct));
-    assert!(!broadcast.duplicate(&peer(2), &id(2), Route::Tree), "not remembered");
+    assert_eq!(broadcast.duplicate(&peer(1), &id(1), Route::Tree), None);
+    assert_eq!(broadcast.duplicate(&peer(2), &id(1), Route::Direct), None);
+    assert_eq!(broadcast.duplicate(&peer(2), &id(2), Route::Tree), None, "not remembered");
     assert_eq!(eager(&broadcast).len(), 3);
 }
 
