@@ -195,7 +195,7 @@ impl Node {
                 let versions = read_compressed(&frame)?;
                 return self.on_content(now, peer, Content::Versions(versions), outputs);
             }
-            Content::Prune(_) => outputs.extend(self.broadcast.pruned(&peer).into_iter().map(prune)),
+            Content::Prune(_) => outputs.extend(self.broadcast.pruned(now, &peer).into_iter().map(prune)),
             Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
             Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {

@@ -258,7 +258,7 @@ impl Broadcast {
     /// A version was pushed that is here already, so there is a ring of links. Returns whom to tell by `Prune` that it is to
     /// announce from now on: `from`, unless that would cut the tree that the last beat drew. For the parent it is the peer that
     /// was faster, and for what may be a child nobody: it sees the ring as well, and knows which of its links is too much.
-    pub fn duplicate(&mut self, from: &Peer, id: &Vid, route: Route) -> Option<Peer> {
+    pub fn duplicate(&mut self, now: UnixMillis, from: &Peer, id: &Vid, route: Route) -> Option<Peer> {
         let Link { number, is_eager } = *self.links.get(from)?;
         let recent = self.recent.get_mut(id)?;
         recent.holders |= 1 << number;
@@ -269,7 +269,7 @@ impl Broadcast {
         let faster = self.links.iter().find(|(_, link)| Some(link.number) == first).map(|(peer, _)| *peer);
         let lazy = match (self.shape.relation(number), faster) {
             (Relation::Farther, _) if is_eager => return None,
-            (Relation::Parent, Some(faster)) if self.shape.spare_parent() => faster,
+            (Relation::Parent, Some(faster)) if self.shape.spare_parent(now) => faster,
             _ => *from,
         };
         self.set_eager(&lazy, false);
@@ -316,12 +316,12 @@ impl Broadcast {
 
     /// A peer wants announcements only. When it is the parent there is a ring, and this node was faster in it than the parent's own:
     /// it asks again for pushes, and leaves the other links over which it may have been. Returns whom to tell so by `Prune`.
-    pub fn pruned(&mut self, from: &Peer) -> Vec<Peer> {
+    pub fn pruned(&mut self, now: UnixMillis, from: &Peer) -> Vec<Peer> {
         self.set_eager(from, false);
         let mut others = Vec::new();
         if let Some(link) = self.links.get(from)
             && self.shape.relation(link.number) == Relation::Parent
-            && self.shape.spare_parent()
+            && self.shape.spare_parent(now)
         {
             self.make_eager(*from);
             let near = self.shape.near();
@@ -392,10 +392,11 @@ impl Broadcast {
         }
     }
 
-    /// True while a beat draws the tree anew, and when there is none: a link that is given up now is missed by nobody for long,
-    /// where at another time all behind it would have longer ways until the next beat.
-    pub fn is_between_trees(&self, now: UnixMillis) -> bool {
-        !self.has_beats() || self.shape.is_unsettled(now)
+    /// True shortly before the tree is drawn anew, and when there is none: a link that is given up now is missed by nobody for long.
+    /// At another time all behind it would have longer ways until the next beat; so they would while a beat goes round, for it
+    /// may just have come that way.
+    pub fn is_before_beat(&self, now: UnixMillis) -> bool {
+        !self.has_beats() || self.shape.awaits_beat(now)
     }
 
     /// Links in the tree.

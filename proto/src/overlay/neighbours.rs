@@ -289,9 +289,9 @@ impl Neighbours {
 
     /// What to do now. Cheap: call it each second and after each input.
     ///
-    /// `may_exchange`: losing a link does little harm at this moment ([`Broadcast::is_between_trees`]).
+    /// `may_exchange`: losing a link does little harm at this moment ([`Broadcast::is_before_beat`]).
     ///
-    /// [`Broadcast::is_between_trees`]: super::Broadcast::is_between_trees
+    /// [`Broadcast::is_before_beat`]: super::Broadcast::is_before_beat
     pub fn tick(&mut self, now: UnixMillis, may_exchange: bool) -> Vec<Action> {
         if self.started_at.is_none() {
             self.started_at = Some(now);

@@ -120,7 +120,7 @@ impl Network {
     }
 
     fn act(&mut self, number: usize) {
-        let may_exchange = self.nodes[number].broadcast.is_between_trees(self.now);
+        let may_exchange = self.nodes[number].broadcast.is_before_beat(self.now);
         for action in self.nodes[number].neighbours.tick(self.now, may_exchange) {
             match action {
                 Action::Dial { peer: other } => {
@@ -205,7 +205,7 @@ impl Network {
                     let spread = node.broadcast.accepted(self.now, source, vid(message), |_| true);
                     self.spread(to, message, spread);
                 } else if let Some(lazy) =
-                    route.and_then(|route| node.broadcast.duplicate(&sender, &vid(message), route))
+                    route.and_then(|route| node.broadcast.duplicate(self.now, &sender, &vid(message), route))
                 {
                     self.frames.push((to, self.number(&lazy), Frame::Prune));
                 }
@@ -218,7 +218,7 @@ impl Network {
                 self.frames.extend(held.map(|message| (to, from, Frame::Version(message, None))));
             }
             Frame::Prune => {
-                let others = node.broadcast.pruned(&sender);
+                let others = node.broadcast.pruned(self.now, &sender);
                 let others: Vec<usize> = others.iter().map(|other| self.number(other)).collect();
                 self.frames.extend(others.into_iter().map(|other| (to, other, Frame::Prune)));
             }

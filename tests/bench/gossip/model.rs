@@ -334,7 +334,7 @@ impl Model {
     fn act(&mut self, node: u32) {
         let now = self.now_ms();
         let Node { neighbours, broadcast, .. } = &mut self.nodes[node as usize];
-        for action in neighbours.tick(now, broadcast.is_between_trees(now)) {
+        for action in neighbours.tick(now, broadcast.is_before_beat(now)) {
             match action {
                 Action::Dial { peer } => {
                     let to = self.numbers[&peer];

@@ -23,6 +23,8 @@ const LEAD_AFTER_MS: u64 = 5_000;
 const SETTLE_MS: u64 = 1_500;
 /// A parent that is one no longer goes on pushing for so long, milliseconds: the new one has heard by then that it is one.
 pub(super) const FORMER_MS: u64 = 1_000;
+/// Links are exchanged in so long before the next beat is due, milliseconds: enough for every node to find a moment.
+pub(super) const EXCHANGE_MS: u64 = 3_000;
 /// The root's clock may be ahead of the reader's by so many beats: signers refuse beyond two minutes, and a number from the future
 /// hides those that the root sends until then.
 pub(super) const SEQUENCE_AHEAD_MAX: u64 = 2;
@@ -31,9 +33,11 @@ pub(super) const SEQUENCE_BEHIND_MAX: u64 = 10;
 /// Beats that come over one link and are passed on, in each [`BEAT_INTERVAL_MS`]: one, one again on a shorter way, and twice as
 /// many while several nodes would be root. A liar that names ever better roots makes the network send no more.
 pub(super) const BEATS_PER_LINK_MAX: u32 = 4;
-/// The link to the parent stays in the tree in spite of so many repetitions between two beats: a repetition says that there is a
-/// ring, and not which link of it was left over from a repair. A parent that is always late is left after these.
-pub(super) const PARENT_SPARED_MAX: u32 = 3;
+/// The link to the parent stays in the tree in spite of repetitions in so many seconds between two beats: a repetition says that
+/// there is a ring, and not which link of it was left over from a repair. A parent that is always late is left after these.
+pub(super) const PARENT_SPARED_MAX: u32 = 8;
+/// Repetitions within so long count once, milliseconds: while a batch spreads, all of it that is on its way comes twice.
+pub(super) const SPARED_MS: u64 = 1_000;
 /// Beats in a day; the order of roots changes daily, so that nobody can choose a key that is always first.
 const BEATS_PER_DAY: u64 = 86_400_000 / BEAT_INTERVAL_MS;
 
@@ -92,6 +96,8 @@ pub(super) struct Shape {
     parent: Option<u32>,
     /// How often the parent may still be spared.
     spared_left: u32,
+    /// Until when it is spared by what was counted already.
+    spared_until: UnixMillis,
     /// Beats passed on by the link that they came over, and since when. A link that takes the number of one that is gone goes on with
     /// its count, so that nobody gets more by dialling again.
     passed: BTreeMap<u32, (UnixMillis, u32)>,
@@ -161,9 +167,9 @@ impl Shape {
         Some(Beat { root: own, sequence, hops: 1 })
     }
 
-    /// True from a beat until the place that follows from it is taken, and while no beat comes.
-    pub(super) fn is_unsettled(&self, now: UnixMillis) -> bool {
-        self.current.as_ref().is_none_or(|current| !current.is_settled || is_silent(current, now))
+    /// True when the next beat is less than [`EXCHANGE_MS`] away, or late, or none ever came.
+    pub(super) fn awaits_beat(&self, now: UnixMillis) -> bool {
+        self.current.as_ref().is_none_or(|current| now.abs_diff(current.heard_at) + EXCHANGE_MS >= BEAT_INTERVAL_MS)
     }
 
     /// This node's place, once for each beat, when the other ways are known as well.
@@ -174,7 +180,9 @@ impl Shape {
             return None;
         }
         current.is_settled = true;
-        let nearest = current.peers.iter().min_by_key(|(link, (hops, order))| (*hops, Some(**link) != former, *order));
+        // All of them can be farther when the link over which this distance came is gone again: they may be behind this node.
+        let not_behind = current.peers.iter().filter(|(_, (hops, _))| *hops <= current.hops);
+        let nearest = not_behind.min_by_key(|(link, (hops, order))| (*hops, Some(**link) != former, *order));
         self.parent = nearest.map(|(link, _)| *link).filter(|_| current.hops > 0);
         self.spared_left = PARENT_SPARED_MAX;
         let former = former.filter(|_| former != self.parent);
@@ -201,10 +209,14 @@ impl Shape {
     }
 
     /// True when the link to the parent is to stay in the tree once more. Counts.
-    pub(super) fn spare_parent(&mut self) -> bool {
-        let is_spared = self.spared_left > 0;
-        self.spared_left -= u32::from(is_spared);
-        is_spared
+    pub(super) fn spare_parent(&mut self, now: UnixMillis) -> bool {
+        let is_counted = now < self.spared_until && self.spared_until <= now + SPARED_MS;
+        if is_counted || self.spared_left == 0 {
+            return is_counted;
+        }
+        self.spared_left -= 1;
+        self.spared_until = now + SPARED_MS;
+        true
     }
 
     /// The link is gone. Returns the new parent when it led to the old one: the nearest of those that cannot be behind this

@@ -59,7 +59,7 @@ impl Model {
                         let spread = broadcast.accepted(now, source, self.vids[message as usize], |_| true);
                         self.spread(to, message, spread);
                     } else if let Some(route) = route
-                        && let Some(lazy) = broadcast.duplicate(&key, &self.vids[message as usize], route)
+                        && let Some(lazy) = broadcast.duplicate(now, &key, &self.vids[message as usize], route)
                     {
                         self.send_to(to, &lazy, Frame::Prune);
                     }
@@ -78,7 +78,7 @@ impl Model {
                 }
             }
             Frame::Prune => {
-                for other in self.nodes[to as usize].broadcast.pruned(&key) {
+                for other in self.nodes[to as usize].broadcast.pruned(now, &key) {
                     self.send_to(to, &other, Frame::Prune);
                 }
             }
