@@ -2,7 +2,7 @@
 //!
 //! Pure but for the keys. Spec: `spec/05-network.md`, sections 1, 3 and 4.
 
-use fingerpost_proto::id::NetworkId;
+use fingerpost_proto::id::{NetworkId, OrgId};
 use fingerpost_proto::key::{Domain, KeyError};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::card::{OrgCard, card_record_id};
@@ -49,6 +49,19 @@ pub fn acceptance_version(
     let record = statement_record_id(&identity.org(), Kind::ACCEPTANCE, None);
     let header = header(&identity.device, identity, network, Kind::ACCEPTANCE, record, hlc);
     Ok(identity.device.sign_version(&header, &acceptance.encode_to_vec())?)
+}
+
+/// What the organisation says about itself or `subject`: a vouch, an objection, a leave. An empty body takes it back.
+pub fn statement_version(
+    identity: &Identity,
+    network: NetworkId,
+    hlc: Hlc,
+    kind: Kind,
+    subject: Option<&OrgId>,
+    body: &[u8],
+) -> Result<SignedVersion, VersionError> {
+    let record = statement_record_id(&identity.org(), kind, subject);
+    identity.device.sign_version(&header(&identity.device, identity, network, kind, record, hlc), body)
 }
 
 /// Why an acceptance cannot be signed.

@@ -6,6 +6,7 @@
 //! Spec: `spec/06-link.md`, `spec/07-sync.md`. Tested: `node/tests.rs`, the simulator in `tests/simulation`.
 
 mod arrivals;
+mod batch;
 mod catching_up;
 mod frame;
 mod input;

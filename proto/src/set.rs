@@ -8,6 +8,7 @@ mod key;
 mod summary;
 
 pub use entry::Entry;
-pub use index::{Bound, Entries, Index};
+pub(crate) use index::shortest_between;
+pub use index::{Bound, Entries, Index, Walk};
 pub use key::{SetKey, Slot};
 pub use summary::Summary;

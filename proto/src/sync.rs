@@ -7,13 +7,13 @@ mod digest;
 mod keys;
 mod range;
 
-pub use digest::{Digest, digest};
+pub use digest::{Digest, ShortFingerprint, digest, short_fingerprint};
 pub use keys::{KeyListError, read_keys, read_pairs, write_keys, write_pairs};
 pub use range::{Range, RangeContent, RangeError, read_ranges, write_ranges};
 
 use crate::id::Vid;
 use crate::limits::{COMPARED_ENTRIES_PER_RANGE_MAX, DIGESTS_PER_RANGE_MAX, OFFERS_PER_ANSWER_MAX, RANGE_FAN_OUT};
-use crate::set::{Bound, Index, SetKey};
+use crate::set::{Bound, Index, SetKey, Walk, shortest_between};
 
 /// A record and its winning version, as one side tells the other.
 pub type Pair = (SetKey, Vid);
@@ -55,7 +55,7 @@ pub fn opening_of_differing(index: &Index, session: u64) -> Vec<Range> {
     if index.is_empty() {
         return opening(index);
     }
-    view(index, session, &index.bound(Some(SetKey::default())), &index.bound(None))
+    view(&mut Walk::new(index), session, &index.bound(Some(SetKey::default())), &index.bound(None))
 }
 
 /// Compares a peer's ranges with the own set.
@@ -66,6 +66,7 @@ pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[
     let mut answer = Answer::default();
     // Neighbours share a bound, and bounds are what costs.
     let mut last: Option<Bound> = None;
+    let mut walk = Walk::new(index);
     let mut from = lower;
     for range in ranges {
         let span = (from, range.upper);
@@ -88,20 +89,35 @@ pub fn answer(index: &Index, side: Side, session: u64, lower: SetKey, ranges: &[
                 } else if own.count == 0 {
                     answer.fetch(span);
                 } else {
-                    answer.ranges.extend(view(index, session, &lower, &upper));
+                    answer.ranges.extend(view(&mut walk, session, &lower, &upper));
                 }
             }
-            RangeContent::Digests(theirs) => match digested(index, session, span, &mut answer) {
+            RangeContent::ShortFingerprint(fingerprint) => {
+                // One more than the peer can have here tells that the sides differ.
+                let own = walk.through(&from, range.upper.as_ref(), DIGESTS_PER_RANGE_MAX + 1);
+                if own.is_empty() {
+                    answer.fetch(span);
+                } else if own.len() > DIGESTS_PER_RANGE_MAX {
+                    let (lower, upper) = bounds(last);
+                    answer.ranges.extend(view(&mut walk, session, &lower, &upper));
+                } else if short_fingerprint(session, own) == *fingerprint {
+                    skip(&mut answer.ranges, range.upper);
+                } else {
+                    answer.digested += own.len();
+                    answer.ranges.push(told(session, range.upper, own.iter()));
+                }
+            }
+            RangeContent::Digests(theirs) => match digested(&mut walk, session, span, &mut answer) {
                 Some(own) => compare(side, own, theirs, span, &mut answer),
                 // Far more than they have: finding out where they have nothing is cheaper than telling all of it.
                 None => {
                     let (lower, upper) = bounds(last);
-                    answer.ranges.extend(view(index, session, &lower, &upper));
+                    answer.ranges.extend(view(&mut walk, session, &lower, &upper));
                 }
             },
             RangeContent::Lacking(theirs) => {
                 answer.differs = true;
-                let lacking = digested(index, session, span, &mut answer);
+                let lacking = digested(&mut walk, session, span, &mut answer);
                 let lacking = lacking.into_iter().flatten().filter(|(own, _)| theirs.contains(own));
                 answer.offer(lacking.map(|(_, pair)| pair));
                 skip(&mut answer.ranges, range.upper);
@@ -151,27 +167,54 @@ fn compare(side: Side, own: Vec<(Digest, Pair)>, theirs: &[Digest], span: Span, 
 }
 
 /// Own entries of a span with their digests; `None` when there are too many to list.
-fn digested(index: &Index, session: u64, (from, upper): Span, answer: &mut Answer) -> Option<Vec<(Digest, Pair)>> {
-    let entries = index.range(&from, upper.as_ref()).take(COMPARED_ENTRIES_PER_RANGE_MAX + 1);
-    let own: Vec<_> = entries.map(|(key, entry)| (digest(session, &key, &entry.vid), (key, entry.vid))).collect();
+fn digested(
+    walk: &mut Walk<'_>,
+    session: u64,
+    (from, upper): Span,
+    answer: &mut Answer,
+) -> Option<Vec<(Digest, Pair)>> {
+    let own = walk.through(&from, upper.as_ref(), COMPARED_ENTRIES_PER_RANGE_MAX + 1);
+    let own: Vec<_> = own.iter().map(|pair| (digest(session, &pair.1), *pair)).collect();
     answer.digested += own.len();
     (own.len() <= COMPARED_ENTRIES_PER_RANGE_MAX).then_some(own)
 }
 
+/// At most [`DIGESTS_PER_RANGE_MAX`] own entries, told by their digests.
+fn told<'a>(session: u64, upper: Option<SetKey>, own: impl Iterator<Item = &'a Pair>) -> Range {
+    let digests = own.map(|(_, vid)| digest(session, vid)).collect();
+    Range { upper, content: RangeContent::Digests(digests) }
+}
+
 /// Own entries between two bounds, at least one: digests of a few, else parts with their fingerprints.
-fn view(index: &Index, session: u64, lower: &Bound, upper: &Bound) -> Vec<Range> {
-    if upper.since(lower).count <= DIGESTS_PER_RANGE_MAX as u64 {
-        let entries = index.range(&lower.key.unwrap_or_default(), upper.key.as_ref());
-        let digests = entries.map(|(key, entry)| digest(session, &key, &entry.vid)).collect();
-        return vec![Range { upper: upper.key, content: RangeContent::Digests(digests) }];
+fn view(walk: &mut Walk<'_>, session: u64, lower: &Bound, upper: &Bound) -> Vec<Range> {
+    let count = upper.since(lower).count as usize;
+    if count <= DIGESTS_PER_RANGE_MAX * RANGE_FAN_OUT {
+        let own = walk.through(&lower.key.unwrap_or_default(), upper.key.as_ref(), count + 1);
+        return match count {
+            0..=DIGESTS_PER_RANGE_MAX => vec![told(session, upper.key, own.iter())],
+            _ => short_parts(session, own, upper.key),
+        };
     }
     let mut from = *lower;
     let mut ranges = Vec::with_capacity(RANGE_FAN_OUT);
-    for to in index.split(lower, upper, RANGE_FAN_OUT) {
+    for to in walk.index().split(lower, upper, RANGE_FAN_OUT) {
         let fingerprint = to.since(&std::mem::replace(&mut from, to)).fingerprint();
         ranges.push(Range { upper: to.key, content: RangeContent::Fingerprint(fingerprint) });
     }
     ranges
+}
+
+/// [`RANGE_FAN_OUT`] parts of at least as many and at most [`DIGESTS_PER_RANGE_MAX`] times as many entries, each with its
+/// short fingerprint.
+fn short_parts(session: u64, own: &[Pair], upper: Option<SetKey>) -> Vec<Range> {
+    let start = |part: usize| part * own.len() / RANGE_FAN_OUT;
+    let part = |part: usize| {
+        let (first, next) = (start(part), start(part + 1));
+        let upper = own.get(next).map_or(upper, |(key, _)| Some(shortest_between(&own[next - 1].0, key)));
+        let fingerprint = short_fingerprint(session, &own[first..next]);
+        Range { upper, content: RangeContent::ShortFingerprint(fingerprint) }
+    };
+    (0..RANGE_FAN_OUT).map(part).collect()
 }
 
 /// Those of the offered pairs that this side lacks or has in another version.

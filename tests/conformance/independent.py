@@ -254,6 +254,8 @@ def read_ranges(lower, data, is_reply):
             content = ("digests" if mode == 2 else "lacking", [take(4) for _ in range(count)])
         elif mode == 3:
             content = ("fetching",)
+        elif mode == 5:
+            content = ("short-fingerprint", take(8))
         else:
             raise Refused("mode")
         opened += mode != 0
@@ -266,8 +268,45 @@ def read_ranges(lower, data, is_reply):
     return ranges
 
 
-def digest(session, key, vid):
-    return blake3(session.to_bytes(8, "little") + key + vid)[:4]
+def siphash(key, data):
+    """SipHash-2-4 (Aumasson, Bernstein 2012): 16 bytes of key, 8 bytes out, little-endian."""
+    mask = (1 << 64) - 1
+    halves = [int.from_bytes(key[n : n + 8], "little") for n in (0, 8)]
+    v = [halves[n % 2] ^ int.from_bytes(part, "big") for n, part in enumerate([b"somepseu", b"dorandom", b"lygenera", b"tedbytes"])]
+
+    def turn(x, bits):
+        return (x << bits | x >> 64 - bits) & mask
+
+    def rounds(count):
+        for _ in range(count):
+            v[0], v[2] = v[0] + v[1] & mask, v[2] + v[3] & mask
+            v[1], v[3] = turn(v[1], 13) ^ v[0], turn(v[3], 16) ^ v[2]
+            v[0] = turn(v[0], 32)
+            v[2], v[0] = v[2] + v[1] & mask, v[0] + v[3] & mask
+            v[1], v[3] = turn(v[1], 17) ^ v[2], turn(v[3], 21) ^ v[0]
+            v[2] = turn(v[2], 32)
+
+    padded = data + bytes(7 - len(data) % 8) + bytes([len(data) % 256])
+    for n in range(0, len(padded), 8):
+        word = int.from_bytes(padded[n : n + 8], "little")
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 255
+    rounds(4)
+    return (v[0] ^ v[1] ^ v[2] ^ v[3]).to_bytes(8, "little")
+
+
+def salted(session, data):
+    return siphash(session.to_bytes(8, "little") + bytes(8), data)
+
+
+def digest(session, _key, vid):
+    return salted(session, vid)[:4]
+
+
+def short_fingerprint(session, pairs):
+    return salted(session, b"".join(vid for _, vid in pairs))
 
 
 def answer(entries, side, session, ranges):
@@ -280,6 +319,10 @@ def answer(entries, side, session, ranges):
         step = "skip"
         if mode == "fingerprint" and listed != fingerprint(own):
             step = "fetching" if not own else "digests" if len(own) <= 32 else "cut"
+        elif mode == "short-fingerprint" and not 1 <= len(own) <= 32:
+            step = "cut" if own else "fetching"
+        elif mode == "short-fingerprint" and listed != short_fingerprint(session, own):
+            step = "digests"
         elif mode == "digests" and listed and not own:
             step = "fetching"
         elif mode == "digests" and len(own) > 64:
@@ -594,6 +637,8 @@ def ranges():
                 own = [(key, vid) for key, vid in entries_of(case) if lower <= key < upper]
                 if content[0] == "fingerprint":
                     equal(content[1], fingerprint(own), where)
+                if content[0] == "short-fingerprint":
+                    equal(content[1], short_fingerprint(case["session"], sorted(own)), where)
                 if content[0] == "digests":
                     equal(content[1], [digest(case["session"], *pair) for pair in sorted(own)], where)
     for case, where in cases("ranges_invalid"):

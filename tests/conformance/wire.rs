@@ -135,6 +135,7 @@ fn said(case: &Value) -> Vec<Range> {
         let content = match text(range, "mode") {
             "skip" => RangeContent::Skip,
             "fingerprint" => RangeContent::Fingerprint(fixed(range, "fingerprint")),
+            "short-fingerprint" => RangeContent::ShortFingerprint(fixed(range, "fingerprint")),
             "digests" => RangeContent::Digests(digests(range)),
             "lacking" => RangeContent::Lacking(digests(range)),
             "fetching" => RangeContent::Fetching,

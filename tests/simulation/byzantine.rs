@@ -243,9 +243,10 @@ impl World {
             4 => {
                 let mut bounds: Vec<[u8; 16]> = (0..120).map(|_| random.bytes()).collect();
                 bounds.sort_unstable();
-                let content = |n: usize| match n % 3 {
+                let content = |n: usize| match n % 4 {
                     0 => RangeContent::Fingerprint([7; 16]),
-                    1 => RangeContent::Digests(vec![[7; 4]; n % 33]),
+                    1 => RangeContent::ShortFingerprint([7; 8]),
+                    2 => RangeContent::Digests(vec![[7; 4]; n % 33]),
                     _ => RangeContent::Lacking(vec![[7; 4]; n % 33]),
                 };
                 let range = |(n, bound): (usize, &[u8; 16])| Range { upper: Some(SetKey(*bound)), content: content(n) };

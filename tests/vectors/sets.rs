@@ -4,7 +4,9 @@ use fingerpost_proto::id::{OrgId, RecordId, Vid};
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::set::{Entry, Index, SetKey};
 use fingerpost_proto::sync::Side::{Initiator, Responder};
-use fingerpost_proto::sync::{Pair, Range, RangeContent, Side, answer, digest, opening, write_ranges};
+use fingerpost_proto::sync::{
+    Pair, Range, RangeContent, Side, answer, digest, opening, short_fingerprint, write_ranges,
+};
 use fingerpost_proto::time::Hlc;
 use serde_json::{Value, json};
 
@@ -97,6 +99,9 @@ fn said(ranges: &[Range]) -> Vec<Value> {
             RangeContent::Fingerprint(fingerprint) => {
                 json!({ "upper": bound(&range.upper), "mode": "fingerprint", "fingerprint": hex(fingerprint) })
             }
+            RangeContent::ShortFingerprint(fingerprint) => {
+                json!({ "upper": bound(&range.upper), "mode": "short-fingerprint", "fingerprint": hex(fingerprint) })
+            }
             RangeContent::Fetching => json!({ "upper": bound(&range.upper), "mode": "fetching" }),
             RangeContent::Digests(digests) => {
                 json!({ "upper": bound(&range.upper), "mode": "digests", "digests": bytes(digests.as_flattened()) })
@@ -140,13 +145,18 @@ fn key(bytes: &[u8]) -> SetKey {
 fn ranges() -> Vec<Value> {
     let skip = |upper: Option<SetKey>| Range { upper, content: RangeContent::Skip };
     let print = |upper: Option<SetKey>| Range { upper, content: RangeContent::Fingerprint([0xab; 16]) };
-    let named = |pairs: &[Pair]| pairs.iter().map(|(key, vid)| digest(SESSION, key, vid)).collect::<Vec<_>>();
+    let named = |pairs: &[Pair]| pairs.iter().map(|(_, vid)| digest(SESSION, vid)).collect::<Vec<_>>();
     let digests = |upper: Option<SetKey>, pairs: &[Pair]| Range { upper, content: RangeContent::Digests(named(pairs)) };
+    let short = |upper: Option<SetKey>, pairs: &[Pair]| Range {
+        upper,
+        content: RangeContent::ShortFingerprint(short_fingerprint(SESSION, pairs)),
+    };
     let lacking = |upper: Option<SetKey>, pairs: &[Pair]| Range { upper, content: RangeContent::Lacking(named(pairs)) };
     let mut pairs: Vec<Pair> = (0..40).map(pair).collect();
     pairs.sort_unstable();
     let mut many_pairs: Vec<Pair> = (0..65).map(pair).collect();
     many_pairs.sort_unstable();
+    let hundreds: Vec<Pair> = (0..513u16).map(|n| (key(&n.to_be_bytes()), Vid([n as u8; 16]))).collect();
     let zero = SetKey::default();
     let many: Vec<Range> = (1..=128u8).map(|n| print(Some(key(&[n])))).collect();
     let without_one: Vec<Pair> =
@@ -215,10 +225,39 @@ fn ranges() -> Vec<Value> {
         ),
         answered(
             "answer-split",
-            "more than 32 own entries: 16 parts, each by its fingerprint",
+            "33 to 512 own entries: 16 parts, each by its short fingerprint",
             Responder,
             &pairs,
             &opening(&index(&without_one)),
+        ),
+        answered(
+            "answer-split-513",
+            "more than 512 own entries: 16 parts, each by its fingerprint",
+            Responder,
+            &hundreds,
+            &[print(None)],
+        ),
+        answered("short-equal", "the same few entries: skip", Responder, &pairs[..32], &[short(None, &pairs[..32])]),
+        answered(
+            "short-differs",
+            "other entries, at most 32: the own digests are listed",
+            Initiator,
+            &pairs[..20],
+            &[short(None, &changed)],
+        ),
+        answered(
+            "short-nothing-here",
+            "no own entries: the span is fetched whole",
+            Initiator,
+            &[],
+            &[short(None, &pairs[..2])],
+        ),
+        answered(
+            "short-33-here",
+            "more than 32 own entries: they differ, whatever the short fingerprint, and are cut",
+            Responder,
+            &pairs[..33],
+            &[short(None, &pairs[..32])],
         ),
         answered(
             "digests-other-version-responder",
@@ -307,7 +346,7 @@ fn bad_ranges() -> Vec<Value> {
             "truncated",
         ),
         refused("bound-17", "a bound of 17 bytes", zero, false, &[&[0, 0x2f][..], &[1; 15]].concat(), "bound-length"),
-        refused("mode-5", "mode 5 has no meaning", zero, false, &[0x85], "mode"),
+        refused("mode-6", "mode 6 has no meaning", zero, false, &[0x86], "mode"),
         refused("bound-zero", "a bound that is not above the lower bound", zero, false, &[0, 0x01, 0], "order"),
         refused("bound-descending", "bounds 2 and 1", zero, false, &[0, 0x01, 2, 0, 0x01, 1], "order"),
         refused("bound-equal", "the bound equals the lower bound", key(&[5]), false, &[0, 0x01, 5], "order"),

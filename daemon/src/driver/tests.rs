@@ -13,6 +13,8 @@ use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
 use prost::Message;
 
+mod removals;
+
 use super::links::Queued;
 use super::*;
 use crate::store::{MemoryFaults, MemoryStore};

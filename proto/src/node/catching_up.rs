@@ -27,7 +27,7 @@ pub(super) const CURSORS_MAX: usize = 1_024;
 pub(super) const CATCH_UP_PARTS_MAX: u32 = 128;
 
 /// Between two looks at what changed, in milliseconds.
-const PROGRESS_INTERVAL_MS: u64 = 1_000;
+pub(super) const PROGRESS_INTERVAL_MS: u64 = 1_000;
 
 /// How far this node has consumed its peers' logs. Kept in the store, so that a restart need not compare.
 #[derive(Debug, Default)]
@@ -147,8 +147,11 @@ impl Node {
             outputs.push(Output::Send { to: vec![peer], frame });
             return Ok(());
         };
-        if frame.wanted.len() > keys.len().div_ceil(8) {
-            let (found, max) = (frame.wanted.len() * 8, keys.len());
+        let last = frame.wanted.last().map_or(0, |last| 8 - last.leading_zeros() as usize);
+        let is_longer = frame.wanted.len() > keys.len().div_ceil(8);
+        let found = if is_longer { frame.wanted.len() * 8 } else { frame.wanted.len().saturating_sub(1) * 8 + last };
+        if found > keys.len() {
+            let max = keys.len();
             return Err(Breach::TooMany { what: "bits in Take", found, max });
         }
         let is_taken = |i: usize| frame.wanted.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1);

@@ -9,7 +9,7 @@ use super::frame::{Breach, read_compressed, read_frame, write_frame};
 use super::link::{Lacking, Link};
 use super::output::{Notice, Output};
 use super::reconciling::lower_bound;
-use super::spreading::read_route;
+use super::spreading::{prune, read_route};
 use super::{LogPlace, Node, Peer, versions_frames};
 use crate::PROTOCOL_LEVEL;
 use crate::canary::{Canary, is_out};
@@ -27,7 +27,7 @@ use crate::v1::frame::Content;
 /// A link whose peer belongs to no member is given so long for its card to arrive, in milliseconds.
 pub(super) const MEMBERSHIP_WAIT_MS: u64 = 60_000;
 /// Signers refuse beyond this difference of clocks, in milliseconds.
-const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
+pub(super) const CLOCK_DIFFERENCE_MS_MAX: i64 = 2 * 60 * 1_000;
 
 impl Node {
     pub(super) fn on_connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool, outputs: &mut Vec<Output>) {
@@ -195,7 +195,7 @@ impl Node {
                 let versions = read_compressed(&frame)?;
                 return self.on_content(now, peer, Content::Versions(versions), outputs);
             }
-            Content::Prune(_) => self.broadcast.pruned(&peer),
+            Content::Prune(_) => outputs.extend(self.broadcast.pruned(now, &peer).into_iter().map(prune)),
             Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
             Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {
@@ -240,7 +240,7 @@ impl Node {
         }
         let ahead_ms = difference(hello.clock_ms, now);
         let totals = Audience::ALL.map(|audience| (audience, self.set(audience).total()));
-        self.tell_what_came_since_hello(peer, outputs);
+        self.tell_what_came_since_hello(now, peer, outputs);
         if !self.broadcast.link_up(peer) {
             self.part(now, peer, v1::ByeCode::Elsewhere, DropReason::Crowded.to_string(), outputs);
             return Ok(());
@@ -269,7 +269,7 @@ impl Node {
     }
 
     /// What arrived here between our Hello and the peer's was not pushed to it: it is offered now.
-    fn tell_what_came_since_hello(&mut self, peer: Peer, outputs: &mut Vec<Output>) {
+    fn tell_what_came_since_hello(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
         for audience in Audience::ALL {
             if !self.shares(&peer, audience) {
                 continue;
@@ -279,10 +279,8 @@ impl Node {
             let Some(told) = self.links.get(&peer).and_then(|link| link.told[number]) else { continue };
             let place = LogPlace { sequence: told, ..head };
             let (keys, place) = self.logs[number].since(place, OFFER_PAIRS_MAX).unwrap_or_else(|| (Vec::new(), place));
-            if place != head
-                && let Some(link) = self.links.get_mut(&peer)
-            {
-                link.told[number] = None;
+            if place != head {
+                self.leave_out(now, peer, audience);
             }
             let index = self.set(audience);
             let pairs: Vec<Pair> =

@@ -17,13 +17,13 @@ use crate::v1::frame::Content;
 
 /// A peer that brought less than [`TURN_VERSIONS_MIN`] versions that were lacking in so long lets others have their turn, in
 /// milliseconds.
-const TURN_MS: u64 = 30_000;
+pub(super) const TURN_MS: u64 = 30_000;
 /// Versions that renew a turn.
-const TURN_VERSIONS_MIN: u64 = 64;
+pub(super) const TURN_VERSIONS_MIN: u64 = 64;
 /// After a session that changed something, sets are compared again so soon, in milliseconds.
-const COMPARE_DELAY_MS_MIN: u64 = 1_000;
+pub(super) const COMPARE_DELAY_MS_MIN: u64 = 1_000;
 /// The longest pause between comparisons of sets that are known to differ, in milliseconds.
-const COMPARE_DELAY_MS_MAX: u64 = 60_000;
+pub(super) const COMPARE_DELAY_MS_MAX: u64 = 60_000;
 
 /// The one peer that is asked for an audience.
 #[derive(Clone, Copy, Debug)]
@@ -67,14 +67,21 @@ impl Node {
             self.catch_up(now, peer, audience, since, 1, outputs);
             return;
         }
-        let set = &self.sets[number];
+        let (set, head) = (&self.sets[number], self.logs[number].head().sequence);
         let Some(link) = self.links.get_mut(&peer) else { return };
         let id = link.fresh_id();
         // The first session after a difference was heard of goes into it; later ones first look whether any is left.
         let differs = std::mem::take(&mut link.differs[number]);
         let ranges = if differs { opening_of_differing(set, id) } else { opening(set) };
-        link.session =
-            Some(Session { id, audience, outstanding: 1, requests: 1, found_difference: differs, active_at: now });
+        link.session = Some(Session {
+            id,
+            audience,
+            outstanding: 1,
+            requests: 1,
+            found_difference: differs,
+            head,
+            active_at: now,
+        });
         let frame = request(audience, id, 0, SetKey::default(), &ranges);
         outputs.push(Output::Send { to: vec![peer], frame });
     }
@@ -92,6 +99,7 @@ impl Node {
         } else {
             link.compare_delay_ms[number] = 0;
             (link.is_level[number], link.has_refused[number]) = (true, false);
+            self.make_up(peer, session.audience, session.head);
             outputs.push(Output::Notice(Notice::InSync { peer, audience: session.audience }));
         }
     }
@@ -143,6 +151,7 @@ impl Node {
         (link.in_sync[number], link.differs[number]) = (is_equal, !is_equal);
         if is_equal {
             (link.is_level[number], link.has_refused[number]) = (true, false);
+            self.make_up(peer, audience, self.logs[number].head().sequence);
             outputs.push(Output::Notice(Notice::InSync { peer, audience }));
         } else {
             // News may be on its way in either direction: it gets a moment.

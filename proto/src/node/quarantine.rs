@@ -141,10 +141,11 @@ mod tests {
 
     use super::*;
     use crate::id::{NetworkId, RecordId};
-    use crate::key::PublicKey;
+    use crate::key::{PublicKey, SIGNATURE_BYTES};
     use crate::kind::{Audience, Kind};
+    use crate::limits::ENVELOPE_BYTES_MAX;
     use crate::time::{Hlc, UnixHour};
-    use crate::version::Header;
+    use crate::version::{HEADER_BYTES, Header};
 
     const NOW: UnixMillis = 1_790_000_000_000;
 
@@ -153,6 +154,10 @@ mod tests {
     }
 
     fn version(n: usize) -> SignedVersion {
+        with_body(n, b"x")
+    }
+
+    fn with_body(n: usize, body: &[u8]) -> SignedVersion {
         let key = SigningKey::from_bytes(&[7; 32]);
         let header = Header {
             audience: Audience::Public,
@@ -165,7 +170,7 @@ mod tests {
             prev: [0; 8],
             lease_until: UnixHour(UnixHour::containing(NOW).0 + 5),
         };
-        SignedVersion::assemble(&header, b"x", &key.sign(&header.signing_bytes(b"x")).to_bytes()).expect("valid")
+        SignedVersion::assemble(&header, body, &key.sign(&header.signing_bytes(body)).to_bytes()).expect("valid")
     }
 
     /// One for each 200 versions, so that no organisation's limit is met.
@@ -189,6 +194,20 @@ mod tests {
         assert_eq!(hold(&mut quarantine, 9_000..9_001, peer(99)), 0);
         let released = quarantine.release(&org(0)).len();
         assert_eq!((released, hold(&mut quarantine, 9_000..9_001, peer(99))), (200, 1));
+    }
+
+    #[test]
+    fn one_peer_fills_only_its_share_of_the_bytes_and_all_peers_together_the_whole() {
+        let mut quarantine = Quarantine::default();
+        let body = vec![7; ENVELOPE_BYTES_MAX - HEADER_BYTES - SIGNATURE_BYTES];
+        let mut hold = |n: usize, from: u8| quarantine.hold_for(NOW, org(n), with_body(n, &body), Some(peer(from)));
+        let share = QUARANTINE_BYTES_MAX / QUARANTINE_SHARE / ENVELOPE_BYTES_MAX;
+        for from in 0..QUARANTINE_SHARE {
+            let first = from * (share + 1);
+            assert_eq!((first..=first + share).filter(|n| hold(*n, from as u8)).count(), share);
+        }
+        assert!(!quarantine.hold_for(NOW, org(9_000), version(9_000), Some(peer(99))), "not a byte is left");
+        assert_eq!(quarantine.total.bytes, QUARANTINE_BYTES_MAX);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::v1;
 use crate::v1::frame::Content;
 
 /// Entries whose digests take as much work as comparing a range.
-const DIGESTED_PER_RANGE: usize = 32;
+pub(super) const DIGESTED_PER_RANGE: usize = 32;
 /// Requests of one session. Finding a million differences takes some 600; a peer whose replies ask for more is playing.
 pub(super) const SESSION_REQUESTS_MAX: usize = 4_096;
 
@@ -45,8 +45,10 @@ impl Node {
             audience(frame.audience)?
         };
         if !self.shares(&peer, audience) && !is_reply {
-            // As if nothing of this audience were here.
-            outputs.push(Output::Send { to: vec![peer], frame: reply(frame.session, frame.round + 1, lower, &[]) });
+            // A range that says nothing: without any, the sets would be taken for equal.
+            let nothing = [Range { upper: None, content: RangeContent::Skip }];
+            outputs
+                .push(Output::Send { to: vec![peer], frame: reply(frame.session, frame.round + 1, lower, &nothing) });
             return Ok(());
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
@@ -81,15 +83,21 @@ impl Node {
         }
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
         if is_reply {
+            // Whoever does not share this audience yet says nothing, not even that the sets are equal.
+            let says_nothing = !is_closing && ranges.iter().all(|range| range.content == RangeContent::Skip);
             if let Some(session) = &mut link.session {
-                session.found_difference |= answer.differs;
+                session.found_difference |= answer.differs || says_nothing;
             }
             self.ask_on(now, peer, frame, lower, answer.ranges, outputs)?;
         } else {
             // Anything less says nothing about the sets as a whole.
             let is_of_all = matches!(&ranges[..], [Range { upper: None, content: RangeContent::Fingerprint(_) }]);
             if is_of_all && lower == SetKey::default() {
-                link.in_sync[usize::from(audience.number())] = !answer.differs;
+                let number = usize::from(audience.number());
+                link.in_sync[number] = !answer.differs;
+                if !answer.differs {
+                    self.make_up(peer, audience, self.logs[number].head().sequence);
+                }
             }
             let frame = reply(frame.session, frame.round + 1, lower, &answer.ranges);
             outputs.push(Output::Send { to: vec![peer], frame });

@@ -16,19 +16,17 @@ use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
-use crate::overlay::{
-    Action, Announced, Beat, Candidate, Candidates, DropReason, Ended, Route, Signal, Source, Spread,
-};
+use crate::overlay::{Action, Announced, Beat, Candidate, DropReason, Ended, Route, Signal, Source, Spread};
 use crate::set::{SetKey, Slot};
-use crate::sync::{Pair, write_keys};
+use crate::sync::{KeyListError, Pair, write_keys};
 use crate::time::UnixMillis;
 use crate::v1;
 use crate::v1::frame::Content;
 
 /// Announcements that wait on one link for the next tick. More are dropped; sets are compared instead.
-const ANNOUNCEMENTS_MAX: usize = 4_096;
+pub(super) const ANNOUNCEMENTS_MAX: usize = 4_096;
 /// After announcements were dropped, sets are compared so soon, in milliseconds.
-const COMPARE_AFTER_DROP_MS: u64 = 5_000;
+pub(super) const COMPARE_AFTER_DROP_MS: u64 = 5_000;
 /// Points of a peer that broke the specification: the seventh breach in ten minutes shuts it out.
 const BREACH_POINTS: u32 = 16;
 
@@ -88,11 +86,26 @@ impl Node {
         waiting.insert(slot.key, vid);
         if waiting.len() > ANNOUNCEMENTS_MAX {
             waiting.clear();
-            if let Some(link) = self.links.get_mut(&peer) {
-                let number = usize::from(slot.audience.number());
-                link.told[number] = None;
-                link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
-            }
+            self.leave_out(now, peer, slot.audience);
+        }
+    }
+
+    /// Something that is in our log is not told to the peer: it will be found by comparison.
+    pub(super) fn leave_out(&mut self, now: UnixMillis, peer: Peer, audience: Audience) {
+        let number = usize::from(audience.number());
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        (link.told[number], link.left_out[number]) = (None, self.logs[number].head().sequence);
+        link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
+    }
+
+    /// The peer's set was found equal to ours as it was when our log ended at `head`: what was left out before, it holds.
+    pub(super) fn make_up(&mut self, peer: Peer, audience: Audience, head: u64) {
+        let number = usize::from(audience.number());
+        if let Some(link) = self.links.get_mut(&peer).filter(|link| link.told[number].is_none())
+            && link.left_out[number] <= head
+        {
+            // Not said yet: the next Progress says up to where.
+            link.told[number] = Some(0);
         }
     }
 
@@ -109,11 +122,16 @@ impl Node {
         }
     }
 
-    /// A version was pushed that is here: perhaps its link does not belong into the tree.
-    pub(super) fn on_duplicate(&mut self, from: Peer, vid: &Vid, route: Route, outputs: &mut Vec<Output>) {
-        if self.broadcast.duplicate(&from, vid, route) {
-            outputs.push(prune(from));
-        }
+    /// A version was pushed that is here: a link does not belong into the tree, perhaps this one.
+    pub(super) fn on_duplicate(
+        &mut self,
+        now: UnixMillis,
+        from: Peer,
+        vid: &Vid,
+        route: Route,
+        outputs: &mut Vec<Output>,
+    ) {
+        outputs.extend(self.broadcast.duplicate(now, &from, vid, route).map(prune));
     }
 
     /// Sends announcements that wait, and asks for what was announced and did not come.
@@ -156,14 +174,14 @@ impl Node {
             org,
             is_dialable: !endpoints.is_empty(),
         });
-        let candidates = Candidates::new(nodes);
-        self.neighbours.set_candidates(std::sync::Arc::new(candidates));
+        let nodes: Vec<Candidate> = nodes.collect();
+        self.neighbours.choose_candidates(nodes);
         self.broadcast.set_network_nodes(self.neighbours.network_nodes());
     }
 
     /// Dials, drops and shuffles as the overlay wants.
     pub(super) fn mind_links(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        for action in self.neighbours.tick(now) {
+        for action in self.neighbours.tick(now, self.broadcast.is_before_beat(now)) {
             match action {
                 Action::Dial { peer } => outputs.push(Output::Dial { peer }),
                 Action::Shuffle { to, peers } => outputs.push(Output::Send { to: vec![to], frame: neighbours(&peers) }),
@@ -183,8 +201,11 @@ impl Node {
 
     pub(super) fn on_neighbours(&mut self, now: UnixMillis, peer: Peer, frame: &v1::Neighbours) -> Result<(), Breach> {
         let (keys, rest) = frame.keys.as_chunks::<32>();
-        if !rest.is_empty() || keys.len() > crate::overlay::neighbours::SHUFFLE_PEERS_MAX {
-            let (found, max) = (frame.keys.len().div_ceil(32), crate::overlay::neighbours::SHUFFLE_PEERS_MAX);
+        if !rest.is_empty() {
+            return Err(Breach::Keys { what: "Neighbours", reason: KeyListError::Truncated });
+        }
+        if keys.len() > crate::overlay::neighbours::SHUFFLE_PEERS_MAX {
+            let (found, max) = (keys.len(), crate::overlay::neighbours::SHUFFLE_PEERS_MAX);
             return Err(Breach::TooMany { what: "keys in Neighbours", found, max });
         }
         let peers: Vec<Peer> = keys.iter().filter_map(|key| PublicKey::from_bytes(key).ok()).collect();
@@ -224,7 +245,11 @@ impl Node {
     ) {
         let how = match code {
             v1::ByeCode::TooSlow | v1::ByeCode::Shutdown => Ended::Lost,
-            v1::ByeCode::WrongNetwork | v1::ByeCode::IncompatibleLevel | v1::ByeCode::NotAMember => Ended::Refused,
+            // Whoever breaks the rules is dialled as slowly as it would dial: at once, it would break them again.
+            v1::ByeCode::WrongNetwork
+            | v1::ByeCode::IncompatibleLevel
+            | v1::ByeCode::NotAMember
+            | v1::ByeCode::Breach => Ended::Refused,
             _ => Ended::Dropped,
         };
         self.unlink(now, &peer, how);
@@ -263,7 +288,7 @@ fn neighbours(peers: &[Peer]) -> Vec<u8> {
     write_frame(Content::Neighbours(v1::Neighbours { keys }))
 }
 
-fn prune(to: Peer) -> Output {
+pub(super) fn prune(to: Peer) -> Output {
     Output::Send { to: vec![to], frame: write_frame(Content::Prune(v1::Prune {})) }
 }
 

@@ -12,18 +12,18 @@ use crate::v1;
 use crate::v1::frame::Content;
 
 /// A want or session without progress for so long costs the peer its link, in milliseconds.
-const ANSWER_WAIT_MS_MAX: u64 = 60_000;
+pub(super) const ANSWER_WAIT_MS_MAX: u64 = 60_000;
 /// Between two pings on a link, in milliseconds.
-const PING_INTERVAL_MS: u64 = 30_000;
+pub(super) const PING_INTERVAL_MS: u64 = 30_000;
 /// Sets are compared with one random peer at the least and at the most so often, in milliseconds.
-const COMPARE_INTERVAL_MS: std::ops::Range<u64> = 60_000..300_000;
+pub(super) const COMPARE_INTERVAL_MS: std::ops::Range<u64> = 60_000..300_000;
 /// Slots that are listed because a version was past a deadline when it came. With more of them all entries are searched:
 /// that takes no memory, and little longer.
 pub(super) const OVERDUE_SLOTS_MAX: usize = 1_024;
 /// A clock that moves by more than this between two ticks was set, or the machine slept, in milliseconds.
-const LEAP_MS_MIN: u64 = 10_000;
+pub(super) const LEAP_MS_MIN: u64 = 10_000;
 /// A link is given so long to say Hello, in milliseconds.
-const HELLO_WAIT_MS_MAX: u64 = 10_000;
+pub(super) const HELLO_WAIT_MS_MAX: u64 = 10_000;
 
 impl Node {
     pub(super) fn on_tick(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {

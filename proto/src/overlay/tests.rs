@@ -84,7 +84,7 @@ fn message(vid: &Vid) -> u32 {
 impl Network {
     fn new(count: u32) -> Network {
         let node = |number| Candidate { peer: peer(number), org: org(number), is_dialable: true };
-        let candidates = Arc::new(Candidates::new((0..count).map(node)));
+        let candidates = Arc::new(Candidates::new((0..count).map(node), 1));
         let node = |number: u32| {
             let mut neighbours = Neighbours::new(peer(number), u64::from(number));
             neighbours.set_candidates(Arc::clone(&candidates));
@@ -120,7 +120,8 @@ impl Network {
     }
 
     fn act(&mut self, number: usize) {
-        for action in self.nodes[number].neighbours.tick(self.now) {
+        let may_exchange = self.nodes[number].broadcast.is_before_beat(self.now);
+        for action in self.nodes[number].neighbours.tick(self.now, may_exchange) {
             match action {
                 Action::Dial { peer: other } => {
                     let to = self.number(&other);
@@ -203,8 +204,10 @@ impl Network {
                     };
                     let spread = node.broadcast.accepted(self.now, source, vid(message), |_| true);
                     self.spread(to, message, spread);
-                } else if route.is_some_and(|route| node.broadcast.duplicate(&sender, &vid(message), route)) {
-                    self.frames.push((to, from, Frame::Prune));
+                } else if let Some(lazy) =
+                    route.and_then(|route| node.broadcast.duplicate(self.now, &sender, &vid(message), route))
+                {
+                    self.frames.push((to, self.number(&lazy), Frame::Prune));
                 }
             }
             Frame::Announce(message) if node.held.contains(&message) => node.broadcast.held_by(&sender, &vid(message)),
@@ -214,7 +217,11 @@ impl Network {
                 let held = messages.into_iter().filter(|message| node.held.contains(message));
                 self.frames.extend(held.map(|message| (to, from, Frame::Version(message, None))));
             }
-            Frame::Prune => node.broadcast.pruned(&sender),
+            Frame::Prune => {
+                let others = node.broadcast.pruned(self.now, &sender);
+                let others: Vec<usize> = others.iter().map(|other| self.number(other)).collect();
+                self.frames.extend(others.into_iter().map(|other| (to, other, Frame::Prune)));
+            }
             Frame::Beat(beat) => {
                 if let Some((others, beat)) = node.broadcast.beat(self.now, &sender, beat, true) {
                     self.signal(to, Signal::Beat { to: others, beat });
@@ -288,7 +295,7 @@ fn in_a_full_mesh_every_version_takes_one_hop_and_one_copy() {
 fn in_a_small_network_where_many_can_only_dial_two_hubs_everybody_gets_everything_about_once() {
     let mut network = Network::new(12);
     let node = |number| Candidate { peer: peer(number), org: org(number), is_dialable: number < 2 };
-    let candidates = Arc::new(Candidates::new((0..12).map(node)));
+    let candidates = Arc::new(Candidates::new((0..12).map(node), 1));
     network.nodes.iter_mut().for_each(|node| node.neighbours.set_candidates(Arc::clone(&candidates)));
     network.run(90);
     network.publish_some(0, 5);

@@ -10,6 +10,7 @@
 
 mod leaf;
 mod subtree;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use super::key::SetKey;
 use super::summary::Summary;
 use leaf::LeafEntries;
 use subtree::{Child, Subtree, child_of};
+pub use walk::Walk;
 
 /// The winning versions of one audience.
 #[derive(Clone, Debug, Default)]
@@ -233,7 +235,7 @@ impl Iterator for Entries<'_> {
 impl std::iter::FusedIterator for Entries<'_> {}
 
 /// The shortest prefix of `upper`, filled up with zeros, that is greater than `lower`.
-fn shortest_between(lower: &SetKey, upper: &SetKey) -> SetKey {
+pub(crate) fn shortest_between(lower: &SetKey, upper: &SetKey) -> SetKey {
     let common = lower.0.iter().zip(&upper.0).take_while(|(a, b)| a == b).count();
     let mut key = [0; 16];
     let length = (common + 1).min(16);

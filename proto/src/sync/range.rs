@@ -3,10 +3,10 @@
 //! Each range is a mode byte (the lower seven bits the mode, the highest set when it reaches to the end of the key space),
 //! the upper bound as a key relative to the bound before it (absent at the end), and the mode's content. Modes: 0 nothing;
 //! 1 fingerprint (16 bytes); 2 digests of all entries; 3 nothing is held here, all of it is being fetched; 4 digests of
-//! entries that are lacking here. Digests are their number (1 byte), then 4 bytes for each.
+//! entries that are lacking here; 5 short fingerprint (8 bytes). Digests are their number (1 byte), then 4 bytes for each.
 //! Spec: `spec/07-sync.md`, section 5.1.
 
-use super::digest::Digest;
+use super::digest::{Digest, ShortFingerprint};
 use super::keys::{KeyListError, read_key, take, write_key};
 use crate::limits::{DIGESTS_PER_RANGE_MAX, OPEN_RANGES_PER_REQUEST_MAX, RANGES_PER_FRAME_MAX};
 use crate::set::SetKey;
@@ -16,6 +16,7 @@ const MODE_FINGERPRINT: u8 = 1;
 const MODE_DIGESTS: u8 = 2;
 const MODE_FETCHING: u8 = 3;
 const MODE_LACKING: u8 = 4;
+const MODE_SHORT_FINGERPRINT: u8 = 5;
 /// The range reaches to the end of the key space.
 const TO_THE_END: u8 = 0x80;
 
@@ -35,6 +36,8 @@ pub enum RangeContent {
     Skip,
     /// Compare with this: [`Summary::fingerprint`](crate::set::Summary::fingerprint).
     Fingerprint([u8; 16]),
+    /// Compare the few entries here with this: [`short_fingerprint`](super::short_fingerprint).
+    ShortFingerprint(ShortFingerprint),
     /// All entries by their digests, in order of their keys.
     Digests(Vec<Digest>),
     /// The sender holds nothing here and fetches, or is fetching, all of it.
@@ -91,6 +94,7 @@ pub fn write_ranges(lower: SetKey, ranges: &[Range]) -> Vec<u8> {
         let mode = match &range.content {
             RangeContent::Skip => MODE_SKIP,
             RangeContent::Fingerprint(_) => MODE_FINGERPRINT,
+            RangeContent::ShortFingerprint(_) => MODE_SHORT_FINGERPRINT,
             RangeContent::Digests(_) => MODE_DIGESTS,
             RangeContent::Fetching => MODE_FETCHING,
             RangeContent::Lacking(_) => MODE_LACKING,
@@ -105,6 +109,7 @@ pub fn write_ranges(lower: SetKey, ranges: &[Range]) -> Vec<u8> {
         match &range.content {
             RangeContent::Skip | RangeContent::Fetching => {}
             RangeContent::Fingerprint(fingerprint) => bytes.extend_from_slice(fingerprint),
+            RangeContent::ShortFingerprint(fingerprint) => bytes.extend_from_slice(fingerprint),
             RangeContent::Digests(digests) | RangeContent::Lacking(digests) => {
                 bytes.push(digests.len() as u8);
                 bytes.extend_from_slice(digests.as_flattened());
@@ -135,6 +140,7 @@ pub fn read_ranges(lower: SetKey, mut bytes: &[u8], is_reply: bool) -> Result<Ve
             MODE_DIGESTS => RangeContent::Digests(read_digests(&mut bytes)?),
             MODE_FETCHING => RangeContent::Fetching,
             MODE_LACKING => RangeContent::Lacking(read_digests(&mut bytes)?),
+            MODE_SHORT_FINGERPRINT => RangeContent::ShortFingerprint(take(&mut bytes)?),
             found => return Err(RangeError::Mode { found }),
         };
         open += usize::from(content != RangeContent::Skip);

@@ -11,10 +11,16 @@ fn key(n: u32) -> SetKey {
     SetKey(key)
 }
 
+fn vid(n: u32, edition: u8) -> Vid {
+    let mut vid = [edition; 16];
+    vid[..4].copy_from_slice(&n.to_be_bytes());
+    Vid(vid)
+}
+
 fn index(items: impl IntoIterator<Item = (u32, u8)>) -> Index {
     let mut index = Index::new();
-    for (n, vid) in items {
-        index.insert(key(n), Entry { vid: Vid([vid; 16]), hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false });
+    for (n, edition) in items {
+        index.insert(key(n), Entry { vid: vid(n, edition), hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false });
     }
     index
 }
@@ -78,20 +84,20 @@ fn an_empty_set_wants_everything_whoever_begins() {
 fn one_changed_record_of_many_is_found_by_the_sixth_frame_at_the_latest() {
     let b = index((0..100_000).map(|n| (n, 1)));
     let mut a = b.clone();
-    a.insert(key(77), Entry { vid: Vid([2; 16]), hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false });
+    a.insert(key(77), Entry { vid: vid(77, 2), hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false });
     let found = session(&a, &b, 1, opening_of_differing(&a, 1));
-    assert_eq!((found.to_initiator, found.to_responder), (vec![(key(77), Vid([1; 16]))], vec![]));
+    assert_eq!((found.to_initiator, found.to_responder), (vec![(key(77), vid(77, 1))], vec![]));
     assert!(found.frames <= 6, "{}", found.frames);
 }
 
 #[test]
 fn two_entries_with_one_digest_in_a_session_have_different_ones_in_the_next() {
-    let (vid, key) = (Vid([1; 16]), key(1));
-    let first = digest(1, &key, &vid);
+    let vid = Vid([1; 16]);
+    let first = digest(1, &vid);
     // Found by trying: far fewer than 2^32 vids are needed for two bytes, which shows the same.
     let other = (0u32..).map(|n| Vid::from_slice(&[&n.to_be_bytes()[..], &[0; 12]].concat()).expect("16 bytes"));
-    let other = other.filter(|other| digest(1, &key, other)[..2] == first[..2]).take(8);
-    let again = other.filter(|other| digest(2, &key, other)[..2] == digest(2, &key, &vid)[..2]);
+    let other = other.filter(|other| digest(1, other)[..2] == first[..2]).take(8);
+    let again = other.filter(|other| digest(2, other)[..2] == digest(2, &vid)[..2]);
     assert_eq!(again.count(), 0);
 }
 
@@ -186,8 +192,8 @@ proptest! {
         changed in prop::collection::btree_set(0u32..3_000, 0..60),
     ) {
         let a = index((0..common).map(|n| (n, 1)).chain(only_a.iter().map(|n| (*n, 1))));
-        let vid = |n: u32| if changed.contains(&n) { 2 } else { 1 };
-        let b = index((0..common).map(|n| (n, vid(n))).chain(only_b.iter().map(|n| (*n, 1))));
+        let edition = |n: u32| if changed.contains(&n) { 2 } else { 1 };
+        let b = index((0..common).map(|n| (n, edition(n))).chain(only_b.iter().map(|n| (*n, 1))));
         let found = session(&a, &b, 7, opening_of_differing(&a, 7));
         let keys = |list: &[Pair]| list.iter().map(|(key, _)| *key).collect::<std::collections::BTreeSet<_>>();
         let changed: std::collections::BTreeSet<SetKey> = changed.iter().filter(|n| **n < common).map(|n| key(*n)).collect();
@@ -224,4 +230,45 @@ fn an_answer_offers_up_to_its_limit_and_leaves_the_rest_to_the_next_session() {
         let answer = answer(&own, Side::Responder, 1, SetKey::default(), &nothing);
         assert_eq!(answer.offers.len(), offered);
     }
+}
+
+#[test]
+fn a_range_is_cut_into_short_fingerprints_up_to_512_entries_and_into_sums_beyond() {
+    let modes = |entries: u32| {
+        let set = index((0..entries).map(|n| (n, 1)));
+        let parts = opening_of_differing(&set, 1);
+        let is_short = |range: &Range| matches!(range.content, RangeContent::ShortFingerprint(_));
+        (parts.len(), parts.iter().filter(|part| is_short(part)).count())
+    };
+    assert_eq!(modes(32), (1, 0), "told by digests");
+    assert_eq!(modes(33), (16, 16));
+    assert_eq!(modes(512), (16, 16));
+    assert_eq!(modes(513), (16, 0));
+}
+
+#[test]
+fn a_short_fingerprint_is_compared_with_at_most_32_own_entries() {
+    let pairs = |set: &Index| Walk::new(set).through(&SetKey::default(), None, 100).to_vec();
+    let many = index((0..33).map(|n| (n, 1)));
+    let few = pairs(&many)[..32].to_vec();
+    let compared = |own: &Index| {
+        let content = RangeContent::ShortFingerprint(short_fingerprint(9, &few));
+        answer(own, Side::Responder, 9, SetKey::default(), &[Range { upper: None, content }])
+    };
+    let mut same = many.clone();
+    same.remove(&pairs(&many)[32].0);
+    assert_eq!(compared(&same), Answer::default());
+    let answer = compared(&many);
+    assert_eq!((answer.ranges.len(), answer.differs), (16, true), "cut, though the first 32 are the same");
+}
+
+#[test]
+fn a_short_fingerprint_depends_on_the_session_and_on_every_vid_and_their_order() {
+    let entries = [(key(1), Vid([1; 16])), (key(2), Vid([2; 16]))];
+    let of = short_fingerprint;
+    let known = of(1, &entries);
+    assert_ne!(known, of(2, &entries));
+    assert_ne!(known, of(1, &[entries[1], entries[0]]));
+    assert_ne!(known, of(1, &entries[..1]));
+    assert_ne!(known, of(1, &[entries[0], (entries[1].0, Vid([3; 16]))]));
 }

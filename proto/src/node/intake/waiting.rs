@@ -15,7 +15,7 @@ use crate::version::SignedVersion;
 impl Node {
     /// The key under which a version is to be checked. Errors: the publisher has no card here, or its effective card does not
     /// bear the version out.
-    pub(super) fn signer_of(&self, version: &SignedVersion) -> Result<PublicKey, Reject> {
+    pub(in crate::node) fn signer_of(&self, version: &SignedVersion) -> Result<PublicKey, Reject> {
         let header = version.header();
         let card = self.trust.card(&header.org).ok_or(Reject::UnknownOrganisation { org: header.org })?;
         let key = card.signer_of(&header.device, header.hlc, &version.vid());

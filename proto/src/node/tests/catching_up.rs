@@ -5,6 +5,7 @@
 use super::super::catching_up::CURSORS_MAX;
 use super::super::*;
 use super::world::*;
+use crate::limits::DIRECT_VERSIONS_MAX;
 use crate::v1;
 use crate::v1::frame::Content;
 
@@ -39,6 +40,29 @@ fn parted() -> World {
     world
 }
 
+/// Node 1 asks node 0 what it missed, by the log, and is told only what the test has it told. With node 0, and what node 1 did.
+fn catching_up() -> (World, Peer, Vec<Output>) {
+    let mut world = parted();
+    publish_many(&mut world, 0, 1, "second");
+    let (peer, own, now) = (world.peer(0), world.peer(1), world.now);
+    let hello = world.nodes[0].handle(now, Input::Connected { peer: own, outbound: false });
+    let [Output::Send { frame, .. }] = hello.as_slice() else { panic!("{hello:?}") };
+    world.nodes[1].handle(now, Input::Connected { peer, outbound: true });
+    let outputs = world.nodes[1].handle(now, Input::Received { peer, frame: frame.clone() });
+    (world, peer, outputs)
+}
+
+/// Number and place of the `CatchUp` among these.
+fn catch_up_in(outputs: &[Output]) -> Option<(u64, u64)> {
+    outputs.iter().find_map(|output| match output {
+        Output::Send { frame, .. } => match read_frame(frame).unwrap() {
+            Content::CatchUp(catch_up) => Some((catch_up.want, catch_up.since)),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
 #[test]
 fn a_peer_that_missed_one_change_catches_up_without_comparing() {
     let mut world = parted();
@@ -63,6 +87,31 @@ fn many_missed_changes_are_hinted_at_and_taken_by_bits_and_a_cut_answer_is_conti
     let takes = sent(&world, |content| matches!(content, Content::Take(_)));
     assert_eq!(takes.len(), 3, "40 and 40 and 20 of them");
     assert!(takes.iter().all(|(_, take)| matches!(take, Content::Take(take) if take.wanted.len() == 13)));
+}
+
+#[test]
+fn up_to_16_missed_changes_are_sent_at_once_and_more_are_hinted_at() {
+    for (count, takes) in [(DIRECT_VERSIONS_MAX, 0), (DIRECT_VERSIONS_MAX + 1, 1)] {
+        let mut world = parted();
+        publish_many(&mut world, 0, count, "second");
+        world.log.clear();
+        world.link(1, 0);
+        world.assert_equal();
+        assert_eq!(sent(&world, |content| matches!(content, Content::Take(_))).len(), takes, "{count} changes");
+    }
+}
+
+#[test]
+fn a_session_sends_up_to_16_versions_at_once_and_offers_more() {
+    for (count, offers) in [(DIRECT_VERSIONS_MAX, 0), (DIRECT_VERSIONS_MAX + 1, 1)] {
+        let mut world = World::new(2);
+        publish_many(&mut world, 0, count, "first");
+        world.log.clear();
+        world.link(1, 0);
+        world.assert_equal();
+        let found = sent(&world, |content| matches!(content, Content::Offer(offer) if !offer.keys.is_empty()));
+        assert_eq!(found.len(), offers, "{count} versions");
+    }
 }
 
 #[test]
@@ -112,21 +161,8 @@ fn a_cursor_into_a_log_of_before_a_restart_falls_back_to_comparing() {
 #[test]
 fn a_stale_answer_or_a_lie_about_the_log_falls_back_to_comparing() {
     for lie in ["stale", "nothing new", "wrong fingerprint", "hints of what is not there"] {
-        let mut world = parted();
-        publish_many(&mut world, 0, 1, "second");
-        let (peer, own, now) = (world.peer(0), world.peer(1), world.now);
-        let hello = world.nodes[0].handle(now, Input::Connected { peer: own, outbound: false });
-        let [Output::Send { frame: hello, .. }] = hello.as_slice() else { panic!("{hello:?}") };
-        world.nodes[1].handle(now, Input::Connected { peer, outbound: true });
-        let asked = world.nodes[1].handle(now, Input::Received { peer, frame: hello.clone() });
-        let want = asked.iter().find_map(|output| match output {
-            Output::Send { frame, .. } => match read_frame(frame).unwrap() {
-                Content::CatchUp(catch_up) => Some(catch_up.want),
-                _ => None,
-            },
-            _ => None,
-        });
-        let want = want.expect("the cursor is valid");
+        let (mut world, peer, asked) = catching_up();
+        let (want, _) = catch_up_in(&asked).expect("the cursor is valid");
         let place = world.nodes[0].logs[0].head().sequence;
         let mut reply = v1::Arrivals { want, through: place, fingerprint: vec![7; 16], ..Default::default() };
         match lie {
@@ -135,7 +171,8 @@ fn a_stale_answer_or_a_lie_about_the_log_falls_back_to_comparing() {
             "hints of what is not there" => reply.hints = [vec![1; 8], vec![1], vec![2; 12]].concat(),
             _ => {}
         }
-        world.nodes[1].handle(now, Input::Received { peer, frame: write_frame(Content::Arrivals(reply)) });
+        world.receive(1, peer, Content::Arrivals(reply));
+        let now = world.now;
         if lie == "hints of what is not there" {
             let none = versions_frames(want, [], false).remove(0);
             world.nodes[1].handle(now, Input::Received { peer, frame: none });
@@ -300,24 +337,12 @@ fn a_request_about_a_part_does_not_make_sets_equal() {
 
 #[test]
 fn a_catch_up_ends_at_its_limit_of_parts_and_sets_are_compared() {
-    let mut world = parted();
-    publish_many(&mut world, 0, 1, "second");
-    let (peer, own, now) = (world.peer(0), world.peer(1), world.now);
-    let hello = world.nodes[0].handle(now, Input::Connected { peer: own, outbound: false });
-    let [Output::Send { frame: hello, .. }] = hello.as_slice() else { panic!("{hello:?}") };
-    world.nodes[1].handle(now, Input::Connected { peer, outbound: true });
-    let mut outputs = world.nodes[1].handle(now, Input::Received { peer, frame: hello.clone() });
+    let (mut world, peer, mut outputs) = catching_up();
     let mut parts = 0;
-    while let Some(want) = outputs.iter().find_map(|output| match output {
-        Output::Send { frame, .. } => match read_frame(frame).unwrap() {
-            Content::CatchUp(catch_up) => Some((catch_up.want, catch_up.since)),
-            _ => None,
-        },
-        _ => None,
-    }) {
+    while let Some((want, since)) = catch_up_in(&outputs) {
         parts += 1;
-        let reply = v1::Arrivals { want: want.0, through: want.1 + 1, ..Default::default() };
-        outputs = world.nodes[1].handle(now, Input::Received { peer, frame: write_frame(Content::Arrivals(reply)) });
+        let reply = v1::Arrivals { want, through: since + 1, ..Default::default() };
+        outputs = world.receive(1, peer, Content::Arrivals(reply));
     }
     assert_eq!(parts, super::super::catching_up::CATCH_UP_PARTS_MAX);
     assert!(asks(&outputs, &peer));
@@ -349,4 +374,32 @@ fn cursors_are_kept_up_to_their_limit() {
     assert_eq!(cursors.take_changed().unwrap().len(), CURSORS_MAX);
     assert_eq!(cursors.get(&linked, Audience::Public), Some(place), "linked peers are not forgotten");
     assert_eq!(cursors.take_changed(), None);
+}
+
+#[test]
+fn a_take_may_have_a_bit_for_each_hint_and_none_beyond() {
+    for (wanted, is_good) in [
+        (vec![0xff, 0xff, 0x07], true),
+        (vec![0xff], true),
+        (vec![0, 0, 0x08], false),
+        (vec![0xff, 0xff, 0xff], false),
+        (vec![0, 0, 0, 0], false),
+    ] {
+        let mut world = World::new(2);
+        world.link(0, 1);
+        let (me, network) = (world.peer(1), world.network());
+        let versions: Vec<_> =
+            (0..19).map(|n| world.orgs[0].service(network, &format!("s{n}"), "x", Hlc::new(NOW, n))).collect();
+        world.publish(0, versions);
+        let head = world.nodes[0].logs[0].head();
+        let since = head.sequence - 19;
+        let frames = [
+            Content::CatchUp(v1::CatchUp { audience: 0, want: 9, epoch: head.epoch, since }),
+            Content::Take(v1::Take { want: 9, wanted: wanted.clone() }),
+        ];
+        for content in frames {
+            world.run(0, Input::Received { peer: me, frame: write_frame(content) });
+        }
+        assert_eq!(world.is_linked(0, 1), is_good, "{wanted:?}: {:?}", world.disconnected);
+    }
 }

@@ -6,7 +6,9 @@ use prost::Message;
 
 use super::super::*;
 use super::world::*;
+use crate::limits::FETCH_KEYS_MAX;
 use crate::v1;
+use crate::v1::frame::Content;
 
 #[test]
 fn a_peer_that_sends_an_oversized_or_unreadable_frame_loses_its_link_with_the_reason() {
@@ -205,4 +207,93 @@ fn a_check_that_ends_after_its_link_was_replaced_does_not_count_for_the_new_one(
     assert_eq!(world.nodes[1].links[&me].in_work, 1);
     world.nodes[1].handle(NOW, Input::verified(later.0, later.1));
     assert_eq!(world.nodes[1].links[&me].in_work, 0);
+}
+
+/// Node 0 with entries at so many places, made up, and a link to a peer.
+fn with_entries(count: u64) -> (World, Peer) {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    world.greet(0, peer, false);
+    let mut key = [1; 16];
+    for number in world.nodes[0].set(Audience::Public).len() as u64..count {
+        key[8..].copy_from_slice(&number.to_be_bytes());
+        let entry = crate::set::Entry { vid: Vid([1; 16]), hlc: Hlc(0), device: 0, lease_hours: 0, has_lapsed: false };
+        world.nodes[0].set_mut(Audience::Public).insert(SetKey(key), entry);
+    }
+    (world, peer)
+}
+
+#[test]
+fn a_fetch_is_answered_up_to_4096_keys_and_then_with_more() {
+    for (count, has_more) in [(FETCH_KEYS_MAX, false), (FETCH_KEYS_MAX + 1, true)] {
+        let (mut world, peer) = with_entries(count as u64);
+        let fetch = v1::Fetch { audience: 0, want: 7, lower: Vec::new(), upper: None };
+        let outputs = world.receive(0, peer, Content::Fetch(fetch));
+        let Some(Output::SendVersions { slots, more, .. }) = outputs.first() else { panic!("{outputs:?}") };
+        assert_eq!((slots.len(), *more), (FETCH_KEYS_MAX, has_more), "{count} entries");
+    }
+}
+
+#[test]
+fn a_peer_that_opens_more_wants_than_four_is_answered_all_of_them_in_order() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    let key = world.nodes[1].set(Audience::Public).range(&SetKey::default(), None).next().unwrap().0;
+    let peer = world.peer(0);
+    let wants = 1..=2 * crate::limits::WANTS_OPEN_MAX as u64;
+    let answered = wants.clone().flat_map(|want| {
+        let keys = crate::sync::write_keys([&key]);
+        world.receive(1, peer, Content::Want(v1::Want { audience: 0, want, keys, graft: false }))
+    });
+    let number = |output| match output {
+        Output::SendVersions { want, .. } => Some(want),
+        Output::Disconnect { message, .. } => panic!("{message}"),
+        _ => None,
+    };
+    assert_eq!(answered.filter_map(number).collect::<Vec<_>>(), wants.collect::<Vec<_>>());
+}
+
+#[test]
+fn envelopes_are_cut_into_frames_by_number_and_by_bytes() {
+    let frames = |envelopes: Vec<Vec<u8>>| versions_frames(1, envelopes, false).len();
+    for (count, expected) in
+        [(crate::limits::VERSIONS_PER_FRAME_MAX, 1), (crate::limits::VERSIONS_PER_FRAME_MAX + 1, 2)]
+    {
+        assert_eq!(frames(vec![vec![7; 200]; count]), expected, "{count} envelopes");
+    }
+    let largest = vec![7; crate::limits::ENVELOPE_BYTES_MAX];
+    let left = crate::limits::VERSIONS_FRAME_BYTES_MAX - 3 * largest.len();
+    for (last, expected) in [(left, 1), (left + 1, 2)] {
+        let envelopes = vec![largest.clone(), largest.clone(), largest.clone(), vec![7; last]];
+        assert_eq!(frames(envelopes), expected, "{last} bytes beside three of the largest");
+    }
+}
+
+#[test]
+fn the_seventh_breach_in_ten_minutes_shuts_a_peer_out() {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    for breaches in 1..=7 {
+        world.greet(0, peer, false);
+        world.nodes[0].handle(NOW, Input::Received { peer, frame: vec![0xff; 10] });
+        let outputs = world.nodes[0].handle(NOW, Input::Connected { peer, outbound: false });
+        let is_out = outputs.iter().any(|output| matches!(output, Output::Disconnect { .. }));
+        assert_eq!(is_out, breaches == 7, "after {breaches}");
+    }
+}
+
+#[test]
+fn a_peer_whose_breach_ended_a_link_is_dialled_again_as_late_as_after_a_refusal() {
+    let mut world = World::new(2);
+    let peer = world.peer(1);
+    let is_dialled = |outputs: Vec<Output>| outputs.contains(&Output::Dial { peer });
+    let outputs = world.nodes[0].handle(NOW, Input::Introduced { peer });
+    assert!(is_dialled(outputs) || is_dialled(world.nodes[0].handle(NOW, Input::Tick)));
+    world.greet(0, peer, true);
+    let mut dialled = is_dialled(world.nodes[0].handle(NOW, Input::Received { peer, frame: vec![0xff; 10] }));
+    for second in 1..=20 {
+        dialled |= is_dialled(world.nodes[0].handle(NOW + second * 1_000, Input::Tick));
+    }
+    assert!(!dialled, "within 20 s");
+    assert!((21..=60).any(|second| is_dialled(world.nodes[0].handle(NOW + second * 1_000, Input::Tick))));
 }

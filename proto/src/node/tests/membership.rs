@@ -351,3 +351,52 @@ fn a_member_whose_card_lists_anothers_node_and_no_address_does_not_keep_it_from_
         assert!(dialled.contains(&Output::Dial { peer: public(&victim.node) }), "{dialled:?}");
     }
 }
+
+#[test]
+fn the_cards_of_256_strangers_are_remembered_and_of_more_those_with_the_lowest_ids() {
+    let mut world = World::new(1);
+    let network = world.network();
+    let stranger = |number: usize| {
+        let org = Org::new(60);
+        let nonce = [number.to_be_bytes(), [0; 8]].concat();
+        let card = v1::OrgCard { nonce, ..v1::OrgCard::decode(org.card.as_slice()).unwrap() }.encode_to_vec();
+        Org { id: OrgId::of_genesis_card(&card), card, ..org }
+    };
+    let mut strangers: Vec<Org> = (0..=trust::STRANGERS_MAX).map(stranger).collect();
+    strangers.sort_by_key(|org| org.id);
+    let remembered = |world: &World| strangers.iter().filter(|org| world.nodes[0].card(&org.id).is_some()).count();
+    let (lowest, others) = strangers.split_first().unwrap();
+    for org in others {
+        world.publish(0, vec![org.card_version(network)]);
+    }
+    assert_eq!(remembered(&world), trust::STRANGERS_MAX);
+    world.publish(0, vec![lowest.card_version(network)]);
+    assert_eq!(remembered(&world), trust::STRANGERS_MAX);
+    assert!(world.nodes[0].card(&lowest.id).is_some());
+    assert!(world.nodes[0].card(&others.last().unwrap().id).is_none());
+}
+
+#[test]
+fn who_shares_no_members_records_does_not_pass_for_one_who_holds_the_same() {
+    let mut world = World::new(2);
+    // Node 1 knows the other one as a key of nobody, and is asked to compare what members share.
+    let stranger = public(&SigningKey::from_bytes(&[77; 32]));
+    world.greet(1, stranger, false);
+    let ranges = crate::sync::write_ranges(SetKey::default(), &crate::sync::opening(&Index::new()));
+    let request = v1::Reconcile { audience: 1, session: 1, ranges, ..Default::default() };
+    let outputs = world.receive(1, stranger, v1::frame::Content::Reconcile(request));
+    let [Output::Send { frame, .. }, ..] = outputs.as_slice() else { panic!("{outputs:?}") };
+    // Node 0 knows it as a member, and gets that answer.
+    let peer = world.peer(1);
+    world.greet(0, peer, false);
+    let link = world.nodes[0].links.get_mut(&peer).unwrap();
+    let audience = Audience::Members;
+    let (outstanding, requests, found_difference, head, active_at) = (1, 1, false, 0, NOW);
+    link.session =
+        Some(super::super::link::Session { id: 1, audience, outstanding, requests, found_difference, head, active_at });
+    world.nodes[0].handle(NOW, Input::Received { peer, frame: frame.clone() });
+    let link = &world.nodes[0].links[&peer];
+    assert!(link.session.is_none());
+    assert_eq!((link.in_sync[1], link.is_level[1]), (false, false));
+    assert_eq!(link.compare_at[1], NOW + 1_000, "it may share them soon");
+}

@@ -262,3 +262,21 @@ fn a_version_that_a_peer_brought_first_is_durable_before_an_admin_is_told_that_i
     let persist = at(|output| matches!(output, Output::Persist { durable: true, .. }));
     assert!(persist < at(|output| matches!(output, Output::Published { .. })));
 }
+
+#[test]
+fn the_spread_of_the_last_10000_versions_that_were_published_here_is_followed() {
+    let world = World::new(2);
+    let mut node = Node::new(world.charter.clone(), world.peer(0), 0);
+    let vid = |number: usize| Vid(std::array::from_fn(|i| number.to_be_bytes().get(i).copied().unwrap_or(0)));
+    let publish = |node: &mut Node, number: usize| {
+        node.logs[0].push(SetKey([1; 16]));
+        node.follow_spread(Audience::Public, vid(number));
+        node.note_held(&vid(number), world.peer(1));
+    };
+    (0..SPREAD_FOLLOWED_MAX).for_each(|number| publish(&mut node, number));
+    assert_eq!((node.held_by(&vid(0)), node.spread.len()), (1, SPREAD_FOLLOWED_MAX));
+    publish(&mut node, SPREAD_FOLLOWED_MAX);
+    assert_eq!((node.held_by(&vid(0)), node.held_by(&vid(1)), node.held_by(&vid(SPREAD_FOLLOWED_MAX))), (0, 1, 1));
+    let lengths = [node.spread.len(), node.spread_order.len(), node.spread_places.len()];
+    assert_eq!(lengths, [SPREAD_FOLLOWED_MAX; 3]);
+}

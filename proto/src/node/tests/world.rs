@@ -15,6 +15,7 @@ use crate::network::card::card_record_id;
 use crate::network::invite::Invitation;
 use crate::network::statement::statement_record_id;
 use crate::v1;
+use crate::v1::frame::Content;
 use crate::version::{Header, lease_until_max};
 
 pub(super) const NOW: UnixMillis = 1_790_000_000_000;
@@ -219,6 +220,20 @@ impl World {
         let (peer_a, peer_b) = (self.peer(a), self.peer(b));
         self.run(a, Input::Disconnected { peer: peer_b });
         self.run(b, Input::Disconnected { peer: peer_a });
+    }
+
+    /// A link of a node to a peer that says what the test has it say. Nothing that follows is performed.
+    pub(super) fn greet(&mut self, node: usize, peer: Peer, outbound: bool) -> Vec<Output> {
+        let network = self.network().0.to_vec();
+        let hello = v1::Hello { level: 1, level_min: 1, network, clock_ms: self.now, ..Default::default() };
+        let mut outputs = self.nodes[node].handle(self.now, Input::Connected { peer, outbound });
+        outputs.extend(self.receive(node, peer, Content::Hello(hello)));
+        outputs
+    }
+
+    /// What a node does with a frame. Nothing of it is performed.
+    pub(super) fn receive(&mut self, node: usize, peer: Peer, content: Content) -> Vec<Output> {
+        self.nodes[node].handle(self.now, Input::Received { peer, frame: write_frame(content) })
     }
 
     /// Builds a node anew from its store, under another name of its log. Its links must be cut.

@@ -110,6 +110,23 @@ impl Leaf {
         Err(start)
     }
 
+    /// Where the entries below a key end, from a position on. Reads entry after entry: what a search jumps over is read next
+    /// anyhow, and memory is faster in order.
+    pub(super) fn end_of(&self, from: usize, upper: &SetKey) -> usize {
+        let (prefix, end) = parts(upper);
+        let mut start = 0;
+        for run in &self.runs {
+            let next = start + usize::from(run.length);
+            if run.prefix >= prefix {
+                let below = |packed: &&Packed| run.prefix == prefix && packed.key_end < end;
+                let from = start.max(from);
+                return from + self.packed[from..next.max(from)].iter().take_while(below).count();
+            }
+            start = next;
+        }
+        start.max(from)
+    }
+
     pub(super) fn entry(&self, at: usize) -> Entry {
         self.packed[at].entry()
     }
@@ -129,6 +146,22 @@ impl Leaf {
             start = next;
         }
         LeafEntries::default()
+    }
+
+    /// Adds keys and vids of the entries at these positions, ascending.
+    pub(super) fn pairs(&self, positions: ops::Range<usize>, pairs: &mut Vec<(SetKey, Vid)>) {
+        let mut start = 0;
+        for run in &self.runs {
+            let next = start + usize::from(run.length);
+            let within = positions.start.max(start)..positions.end.min(next);
+            // Written straight into the list: one entry after the other by value, through an iterator, takes three times as long.
+            let packed = self.packed.get(within).unwrap_or_default();
+            pairs.extend(packed.iter().map(|packed| (packed.key(&run.prefix), Vid(packed.vid))));
+            if next >= positions.end {
+                break;
+            }
+            start = next;
+        }
     }
 
     /// Sum over the entries at these positions. Costs one hash for each.

@@ -273,3 +273,27 @@ fn a_range_that_ends_before_it_starts_is_empty() {
     assert_eq!(index.summary(&key(600), Some(&key(300))), Summary::default());
     assert_eq!(index.range(&key(600), Some(&key(300))).count(), 0);
 }
+
+#[test]
+fn a_walk_gives_what_a_search_for_each_span_gives() {
+    let mut set = Index::new();
+    for n in 0..1_000u32 {
+        set.insert(clustered(n, 40), entry(n as u8));
+    }
+    let pair = |(key, entry): (SetKey, Entry)| (key, entry.vid);
+    let all: Vec<_> = set.range(&SetKey::default(), None).map(pair).collect();
+    let places = [0, 5, 5, 20, 21, 90, 91, 200, 263, 264, 265, 900, 999];
+    for most in [0, 1, 15, 64, 1_000] {
+        for step in [1, 2, 5] {
+            let mut walk = Walk::new(&set);
+            for bounds in places.windows(2).step_by(step) {
+                let (lower, upper) = (all[bounds[0]].0, all[bounds[1]].0);
+                let searched: Vec<_> = set.range(&lower, Some(&upper)).take(most).map(pair).collect();
+                assert_eq!(walk.through(&lower, Some(&upper), most), searched, "{most} of each, every {step}.");
+            }
+            assert_eq!(walk.through(&all[999].0, None, most), &all[999..][..most.min(1)]);
+            assert_eq!(walk.through(&all[998].0, None, most).len(), most.min(2), "backwards");
+        }
+    }
+    assert_eq!(Walk::new(&Index::new()).through(&SetKey::default(), None, 9), []);
+}
