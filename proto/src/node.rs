@@ -44,7 +44,7 @@ use crate::network::statement::Statement;
 use crate::network::succession::Succession;
 use crate::order::Precedence;
 use crate::overlay::{Broadcast, Ended, Neighbours};
-use crate::set::{Entry, Index, SetKey, Slot};
+use crate::set::{Entry, Index, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::SignedVersion;
 use arrivals::ArrivalLog;

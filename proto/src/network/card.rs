@@ -41,7 +41,9 @@ pub enum CardError {
         sequence: u64,
     },
     /// More cards than an organisation may have.
-    #[error("the card has sequence {found}, the highest allowed is {max}; recover on an earlier card, or found a new organisation")]
+    #[error(
+        "the card has sequence {found}, the highest allowed is {max}; recover on an earlier card, or found a new organisation"
+    )]
     Sequence {
         /// Sequence number found.
         found: u64,
@@ -222,7 +224,8 @@ impl OrgCard {
 
     /// The key under which a version that carries this card is to be checked, if `device` may sign it.
     pub fn signer(&self, device: &[u8; 32]) -> Option<PublicKey> {
-        let signers = self.origin.as_ref().map_or(&self.root_keys[..], |origin| std::slice::from_ref(&origin.signed_by));
+        let signers =
+            self.origin.as_ref().map_or(&self.root_keys[..], |origin| std::slice::from_ref(&origin.signed_by));
         signers.iter().find(|key| key.as_bytes() == device).copied()
     }
 

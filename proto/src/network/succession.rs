@@ -28,7 +28,9 @@ pub enum SuccessionError {
         expected: u64,
     },
     /// Its version is signed by another key than it names, or the card before does not let that key sign.
-    #[error("the card must be signed by the key {signer} that it names, and that must be a root key or the recovery key of the card before")]
+    #[error(
+        "the card must be signed by the key {signer} that it names, and that must be a root key or the recovery key of the card before"
+    )]
     Signer {
         /// The key that the card names.
         signer: PublicKey,

@@ -45,17 +45,17 @@ impl Source {
 /// What one batch of versions leads to.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    operations: Vec<Operation>,
+    pub(super) operations: Vec<Operation>,
     durable: bool,
     /// Newly accepted versions with where each came from.
     accepted: Vec<Accepted>,
     /// Versions that a peer pushed although they are here.
     duplicates: Vec<(Peer, Vid, overlay::Route)>,
     /// Versions that lost against ours: the peer is sent ours.
-    outdated: Vec<(Peer, Slot)>,
+    pub(super) outdated: Vec<(Peer, Slot)>,
     /// Pairs that a peer now knows us to hold.
     acknowledged: Vec<(Peer, Slot, Vid)>,
-    notices: Vec<Notice>,
+    pub(super) notices: Vec<Notice>,
     pub(super) released: BTreeSet<OrgId>,
 }
 

@@ -47,7 +47,9 @@ pub enum Reject {
         org: OrgId,
     },
     /// A card whose predecessor is not here yet.
-    #[error("the card that this one follows is not known here; hand in all cards of organisation {org} that came before")]
+    #[error(
+        "the card that this one follows is not known here; hand in all cards of organisation {org} that came before"
+    )]
     UnknownPredecessor {
         /// The publisher.
         org: OrgId,
@@ -59,7 +61,9 @@ pub enum Reject {
         org: OrgId,
     },
     /// Signed by a key that may not sign for its publisher.
-    #[error("the signing key is not a publishing device on the current card of organisation {org}; see: fingerpost device list")]
+    #[error(
+        "the signing key is not a publishing device on the current card of organisation {org}; see: fingerpost device list"
+    )]
     UnknownDevice {
         /// The publisher.
         org: OrgId,

@@ -106,10 +106,10 @@ fn of_two_successors_the_recovery_key_wins_over_root_keys_and_the_first_root_key
     for cards in [[&first, &recovered, &by_first], [&first, &by_first, &recovered]] {
         let succession = taken(&cards);
         assert_eq!(succession.effective().unwrap().digest, recovered.digest);
-        assert_eq!(succession.forks().map(|(won, lost)| (won.digest, lost.digest)).collect::<Vec<_>>(), [(
-            recovered.digest,
-            by_first.digest
-        )]);
+        assert_eq!(
+            succession.forks().map(|(won, lost)| (won.digest, lost.digest)).collect::<Vec<_>>(),
+            [(recovered.digest, by_first.digest)]
+        );
     }
 }
 

@@ -41,7 +41,14 @@ impl Org {
     }
 
     /// A service signed by another device of the organisation.
-    pub(super) fn service_by(&self, key: &SigningKey, network: NetworkId, id: &str, name: &str, at: Hlc) -> SignedVersion {
+    pub(super) fn service_by(
+        &self,
+        key: &SigningKey,
+        network: NetworkId,
+        id: &str,
+        name: &str,
+        at: Hlc,
+    ) -> SignedVersion {
         let record = RecordId::derive(&self.id, Kind::SERVICE, Audience::Public, id);
         let body = v1::Service { local_id: id.into(), name: name.into(), ..Default::default() }.encode_to_vec();
         self.sign(key, network, Kind::SERVICE, record, at, &body)
@@ -118,8 +125,7 @@ fn a_retired_device_keeps_what_it_signed_and_signs_nothing_later() {
     let (late, another) = (by("late", Hlc(retired_at.0 + 1)), by("another", retired_at));
     world.publish(0, vec![last]);
     let org = &world.orgs[0];
-    let (without, _) =
-        org.next_card(network, &bytes, &org.root, |card| card.devices[2].retired_at = retired_at.0);
+    let (without, _) = org.next_card(network, &bytes, &org.root, |card| card.devices[2].retired_at = retired_at.0);
     world.publish(0, vec![without]);
     assert!(world.name_at(0, 0, "last").is_some());
     assert_eq!(names(&world.publish(0, vec![late, another])), ["unknown-device", "published"]);
@@ -209,7 +215,8 @@ fn of_cards_that_fork_the_winner_and_the_best_loser_are_in_the_set_and_a_peer_is
     assert_eq!(evidence, [(name(0), name(1))]);
     world.log.clear();
     push(&mut world, 1, 0, &[&forks[3].0]);
-    let is_sent = |(node, output): &(usize, Output)| *node == 0 && matches!(output, Output::SendVersions { want: 0, .. });
+    let is_sent =
+        |(node, output): &(usize, Output)| *node == 0 && matches!(output, Output::SendVersions { want: 0, .. });
     assert!(world.log.iter().any(is_sent));
     world.settle();
     world.assert_equal();

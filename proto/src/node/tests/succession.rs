@@ -30,7 +30,12 @@ fn cards(world: &World, plan: &[Step]) -> Vec<SignedVersion> {
         let signer = if *signer == 0 { key(99) } else { org.root.clone() };
         let before = before.get(&bodies).clone();
         let (version, body) = org.next_card(network, &before, &signer, |card| {
-            card.devices = DEVICES.iter().zip(listed).filter(|(_, is_listed)| **is_listed).map(|(seed, _)| device(&key(*seed))).collect();
+            card.devices = DEVICES
+                .iter()
+                .zip(listed)
+                .filter(|(_, is_listed)| **is_listed)
+                .map(|(seed, _)| device(&key(*seed)))
+                .collect();
             card.devices.push(device(&org.device));
             if let Some((which, step)) = retired {
                 let which = which % card.devices.len();

@@ -14,6 +14,7 @@ use crate::kind::Kind;
 use crate::network::card::card_record_id;
 use crate::network::invite::Invitation;
 use crate::network::statement::statement_record_id;
+use crate::set::SetKey;
 use crate::v1;
 use crate::v1::frame::Content;
 use crate::version::{Header, lease_until_max};

@@ -55,7 +55,8 @@ impl Trust {
     pub(in crate::node) fn follow_cards(&mut self) {
         let turned = std::mem::take(&mut self.turned);
         // Before an organisation has its first card nothing of it was learnt.
-        let rotated: BTreeSet<OrgId> = turned.into_iter().filter(|(_, had_card)| *had_card).map(|(org, _)| org).collect();
+        let rotated: BTreeSet<OrgId> =
+            turned.into_iter().filter(|(_, had_card)| *had_card).map(|(org, _)| org).collect();
         for org in &rotated {
             let records: Vec<RecordId> = self.records_of(org).collect();
             for record in records {
