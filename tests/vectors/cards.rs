@@ -59,7 +59,13 @@ pub(crate) fn files() -> Vec<File> {
     ]
 }
 
-fn succession(name: &str, why: &str, cards: &[&v1::OrgCard], chain: &[&v1::OrgCard], evidence: &[&v1::OrgCard]) -> Value {
+fn succession(
+    name: &str,
+    why: &str,
+    cards: &[&v1::OrgCard],
+    chain: &[&v1::OrgCard],
+    evidence: &[&v1::OrgCard],
+) -> Value {
     let digests = |cards: &[&v1::OrgCard]| cards.iter().map(|card| hex(digest(card))).collect::<Vec<_>>();
     case(
         name,
@@ -143,7 +149,8 @@ fn valid() -> Vec<Value> {
             &[],
         ),
     ];
-    let mut as_root = succession("recovery-among-roots", "a recovery key that is a root key, too, has class 0", &[], &[], &[]);
+    let mut as_root =
+        succession("recovery-among-roots", "a recovery key that is a root key, too, has class 0", &[], &[], &[]);
     let (by_first, by_recovery) = (next(&both, (1, 1), |_| {}), next(&both, (6, 1), |_| {}));
     as_root["org"] = json!(hex(OrgId::of_genesis_card(&both.encode_to_vec())));
     as_root["cards"] = [&both, &by_first, &by_recovery].map(|card| bytes(card.encode_to_vec())).into_iter().collect();
@@ -177,9 +184,7 @@ fn valid() -> Vec<Value> {
         version(&lost, Hlc::new(NOW, 0), kept_vid, true),
         version(&key(3, 1), Hlc::new(NOW, 0), [9; 16], false),
     ]);
-    let invitation = |device: &SigningKey, signature: [u8; 64], counts: bool| {
-        json!({ "device": hex(bytes_of(device)), "signature": hex(signature), "counts": counts })
-    };
+    let invitation = |device: &SigningKey, signature: [u8; 64], counts: bool| json!({ "device": hex(bytes_of(device)), "signature": hex(signature), "counts": counts });
     borne_out["invitations"] = json!([
         invitation(&laptop, forgotten, true),
         invitation(&lost, kept, true),
@@ -204,13 +209,37 @@ fn invalid() -> Vec<Value> {
     let names = |count: u16| (0..count).map(|n| [&n.to_be_bytes()[..], &[0; 14]].concat()).collect::<Vec<_>>();
     let second = changed(&|card| card.root_keys = vec![bytes_of(&key(1, 9))]);
     vec![
-        refused("sequence-1024", "the highest is 1,023", None, &changed(&|card| card.sequence = 1_024), "card-sequence"),
+        refused(
+            "sequence-1024",
+            "the highest is 1,023",
+            None,
+            &changed(&|card| card.sequence = 1_024),
+            "card-sequence",
+        ),
         refused("sequence-skipped", "2 after 0", Some(&first), &changed(&|card| card.sequence = 2), "card-sequence"),
-        refused("previous-missing", "a successor without a card before it", None, &changed(&|card| card.previous.clear()), "card"),
+        refused(
+            "previous-missing",
+            "a successor without a card before it",
+            None,
+            &changed(&|card| card.previous.clear()),
+            "card",
+        ),
         refused("previous-31", "31 bytes", None, &changed(&|card| card.previous.truncate(31)), "card"),
-        refused("signer-missing", "a successor that names no key", None, &changed(&|card| card.signed_by.clear()), "card"),
+        refused(
+            "signer-missing",
+            "a successor that names no key",
+            None,
+            &changed(&|card| card.signed_by.clear()),
+            "card",
+        ),
         refused("signer-weak", "a key of small order", None, &changed(&|card| card.signed_by = vec![0; 32]), "card"),
-        refused("revocations", "reserved", None, &changed(&|card| card.revocations = vec![v1::Revocation::default()]), "card"),
+        refused(
+            "revocations",
+            "reserved",
+            None,
+            &changed(&|card| card.revocations = vec![v1::Revocation::default()]),
+            "card",
+        ),
         refused("upheld-257", "257 names", None, &upheld(names(257)), "card"),
         refused("upheld-15", "a name of 15 bytes", None, &upheld(vec![vec![1; 15]]), "card"),
         refused("upheld-twice", "one name twice", None, &upheld(vec![vec![1; 16], vec![1; 16]]), "card"),

@@ -162,7 +162,12 @@ fn receipt(name: &str, why: &str, city: &City, now: u64, known: &[SignedVersion]
 }
 
 /// The card after `before`, of the forum, with what it changes.
-fn next_card(city: &City, before: &[u8], signer: &ed25519_dalek::SigningKey, change: impl Fn(&mut v1::OrgCard)) -> SignedVersion {
+fn next_card(
+    city: &City,
+    before: &[u8],
+    signer: &ed25519_dalek::SigningKey,
+    change: impl Fn(&mut v1::OrgCard),
+) -> SignedVersion {
     let (forum, signed_by) = (&city.forum, signer.verifying_key().to_bytes());
     let mut card = v1::OrgCard::decode(before).unwrap();
     card.sequence += 1;
@@ -262,11 +267,7 @@ fn receipt_valid() -> Vec<Value> {
             false,
         ),
         outcome(receive("vouch", "statements are versions", NOW, &[], &vouch), "published", false),
-        outcome(
-            receive("card-second", "a card that follows the first", NOW, &[], &second_card),
-            "published",
-            false,
-        ),
+        outcome(receive("card-second", "a card that follows the first", NOW, &[], &second_card), "published", false),
         outcome(
             receive("card-third", "and one that follows it", NOW, std::slice::from_ref(&second_card), &third_card),
             "published",
@@ -283,7 +284,13 @@ fn receipt_valid() -> Vec<Value> {
             false,
         ),
         outcome(
-            receive("upheld", "its device is on no card any longer; the card names this very version", NOW, &[without_laptop], &kept),
+            receive(
+                "upheld",
+                "its device is on no card any longer; the card names this very version",
+                NOW,
+                &[without_laptop],
+                &kept,
+            ),
             "published",
             false,
         ),

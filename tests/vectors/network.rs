@@ -283,9 +283,7 @@ fn invalid() -> Vec<Value> {
         case("card-undecodable", "not protobuf", json!({ "what": "card", "card": "ffff", "error": "card" })),
         of_card("card-sequence", "a successor that names no card before it", &|card| card.sequence = 1),
         of_card("card-previous", "a first card has no predecessor", &|card| card.previous = vec![1; 32]),
-        of_card("card-revocations", "reserved", &|card| {
-            card.revocations = vec![v1::Revocation::default()]
-        }),
+        of_card("card-revocations", "reserved", &|card| card.revocations = vec![v1::Revocation::default()]),
         of_card("card-signed-by", "a first card is not signed by a key of another card", &|card| {
             card.signed_by = card.root_keys[0].clone()
         }),
