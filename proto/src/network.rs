@@ -8,4 +8,4 @@ pub mod invite;
 pub mod members;
 pub mod statement;
 pub mod succession;
-mod words;
+pub mod words;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 
 use super::card::OrgCard;
-use super::words::WORDS;
+use super::words::words_of;
 use crate::id::{NetworkId, OrgId};
 use crate::key::{Domain, KeyError, PublicKey, SIGNATURE_BYTES};
 use crate::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, INVITE_CODE_CHARS_MAX, NAME_BYTES_MAX};
@@ -238,7 +238,7 @@ impl InviteCode {
             self.node_key.as_bytes(),
         ];
         let digest = blake3::hash(&parts.concat());
-        std::array::from_fn(|i| WORDS[usize::from(digest.as_bytes()[i])])
+        words_of(digest.as_bytes())
     }
 }
 

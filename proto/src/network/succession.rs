@@ -97,7 +97,20 @@ impl Succession {
     /// What these envelopes prove of an organisation in a network, in whatever order they are given. What is no card version of
     /// it, or not signed as it must be, is left out.
     pub fn proven(org: &OrgId, network: &NetworkId, envelopes: impl IntoIterator<Item = Vec<u8>>) -> Succession {
-        let mut cards: Vec<OrgCard> = Vec::new();
+        let mut succession = Succession::default();
+        succession.learn(org, network, envelopes);
+        succession
+    }
+
+    /// Takes in what these envelopes prove, and returns the versions whose cards matter now. As [`Succession::proven`], beside
+    /// what is known.
+    pub fn learn(
+        &mut self,
+        org: &OrgId,
+        network: &NetworkId,
+        envelopes: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Vec<SignedVersion> {
+        let mut cards: Vec<(OrgCard, SignedVersion)> = Vec::new();
         for envelope in envelopes {
             let Ok(version) = SignedVersion::read(envelope) else { continue };
             let header = version.header();
@@ -107,16 +120,18 @@ impl Succession {
             if let Ok(Statement::Card(card)) = Statement::read(&version)
                 && card.signer(&header.device).is_some_and(|key| version.check_signature(&key).is_ok())
             {
-                cards.push(*card);
+                cards.push((*card, version));
             }
         }
-        cards.sort_by_key(|card| card.sequence);
-        let mut succession = Succession::default();
-        for card in cards {
+        cards.sort_by_key(|(card, _)| card.sequence);
+        let mut mattering = Vec::new();
+        for (card, version) in cards {
             // One that does not follow proves nothing.
-            let _ = succession.take(card);
+            if let Ok((Bearing::Counts | Bearing::Rivals | Bearing::Known, _)) = self.take(card) {
+                mattering.push(version);
+            }
         }
-        succession
+        mattering
     }
 
     /// The card that counts now. `None` as long as the first card is not known.
