@@ -1,5 +1,6 @@
 //! The command tree. Examples stand first in every help text.
 
+mod devices;
 mod membership;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
 
 use crate::output::{Colour, Format};
@@ -244,6 +246,39 @@ Examples:
   fingerpost block \"Old Mill\" --lift"
     )]
     Block(BlockArgs),
+    /// The computers and nodes that act for your organisation: list, add and remove them
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost device list
+  fingerpost device request \"Brushwood Refugee Forum\"    on the new computer: prints fpd1:…
+  fingerpost device add fpd1:… --label \"front desk\"      on the computer with the root key
+  fingerpost device remove \"front desk\"                 sold or replaced; what it signed stays"
+    )]
+    Device {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DeviceCommand,
+    },
+    /// A device is lost or stolen: nothing that it ever signed counts any more
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost revoke \"front desk\"
+  fingerpost revoke 1f3870be --republish                what it published stays, signed by this computer"
+    )]
+    Revoke(RevokeArgs),
+    /// All keys are lost or stolen: the recovery words take your organisation back
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost recover                                    asks for the 24 words
+  fingerpost recover \"Brushwood Refugee Forum\"          on a new computer"
+    )]
+    Recover(RecoverArgs),
     /// Your organisation's id and keys
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  fingerpost id\n  fingerpost id --full")]
     Id(IdArgs),

@@ -14,6 +14,7 @@ use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion, VersionError};
 use prost::Message;
 
+use crate::failure::{Exit, Failure};
 use crate::identity::Identity;
 use crate::keys::Signer;
 
@@ -25,7 +26,38 @@ pub fn card_version(
     hlc: Hlc,
 ) -> Result<SignedVersion, VersionError> {
     let record = card_record_id(&identity.org(), &identity.card_bytes);
-    root.sign_version(&header(root, identity, network, Kind::CARD, record, hlc), &identity.card_bytes)
+    root.sign_version(&header(root, &identity.org(), network, Kind::CARD, record, hlc), &identity.card_bytes)
+}
+
+/// The version that carries a card after the first one, signed by the key that the card names.
+pub fn next_card_version(
+    signer: &Signer,
+    org: &OrgId,
+    network: NetworkId,
+    hlc: Hlc,
+    card: &[u8],
+) -> Result<SignedVersion, VersionError> {
+    let record = card_record_id(org, card);
+    signer.sign_version(&header(signer, org, network, Kind::CARD, record, hlc), card)
+}
+
+/// The organisation's cards as envelopes, for a node of `network` that may not know them: those that were seen there, or the first one,
+/// freshly signed. `root` is asked for only then.
+pub fn card_envelopes(
+    root: impl FnOnce() -> Result<Signer, Failure>,
+    identity: &Identity,
+    network: NetworkId,
+    hlc: Hlc,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let is_of_network = |envelope: &Vec<u8>| {
+        SignedVersion::read(envelope.clone()).is_ok_and(|version| version.header().network == network)
+    };
+    if !identity.envelopes.is_empty() && identity.envelopes.iter().all(is_of_network) {
+        return Ok(identity.envelopes.clone());
+    }
+    let card = card_version(&root()?, identity, network, hlc)
+        .map_err(|error| Failure::new(Exit::Invalid, "the card cannot be signed").caused_by(&error))?;
+    Ok(vec![card.envelope().to_vec()])
 }
 
 /// The version that accepts the charter of `network`; `invite` when the organisation was invited.
@@ -47,7 +79,7 @@ pub fn acceptance_version(
         acceptance.claim = one_time.sign(Domain::Claim, &message).to_vec();
     }
     let record = statement_record_id(&identity.org(), Kind::ACCEPTANCE, None);
-    let header = header(&identity.device, identity, network, Kind::ACCEPTANCE, record, hlc);
+    let header = header(&identity.device, &identity.org(), network, Kind::ACCEPTANCE, record, hlc);
     Ok(identity.device.sign_version(&header, &acceptance.encode_to_vec())?)
 }
 
@@ -61,7 +93,7 @@ pub fn statement_version(
     body: &[u8],
 ) -> Result<SignedVersion, VersionError> {
     let record = statement_record_id(&identity.org(), kind, subject);
-    identity.device.sign_version(&header(&identity.device, identity, network, kind, record, hlc), body)
+    identity.device.sign_version(&header(&identity.device, &identity.org(), network, kind, record, hlc), body)
 }
 
 /// Why an acceptance cannot be signed.
@@ -101,7 +133,7 @@ pub fn check_inviter(envelopes: &[Vec<u8>], code: &InviteCode) -> Result<OrgCard
 
 fn header(
     signer: &Signer,
-    identity: &Identity,
+    org: &OrgId,
     network: NetworkId,
     kind: Kind,
     record: fingerpost_proto::id::RecordId,
@@ -111,7 +143,7 @@ fn header(
         audience: Audience::Public,
         kind,
         network,
-        org: identity.org(),
+        org: *org,
         record,
         device: *signer.public().as_bytes(),
         hlc,
@@ -144,7 +176,8 @@ mod tests {
             ..Default::default()
         }
         .encode_to_vec();
-        (root, Identity { card: OrgCard::read(&card_bytes).unwrap(), card_bytes, device })
+        let card = OrgCard::read(&card_bytes).unwrap();
+        (root, Identity { card, card_bytes, envelopes: Vec::new(), device })
     }
 
     fn code(inviter: &Identity) -> InviteCode {

@@ -89,7 +89,7 @@ fn identity() -> Identity {
         ..Default::default()
     }
     .encode_to_vec();
-    Identity { card: OrgCard::read(&card_bytes).unwrap(), card_bytes, device }
+    Identity { card: OrgCard::read(&card_bytes).unwrap(), card_bytes, envelopes: Vec::new(), device }
 }
 
 fn charter() -> Charter {
