@@ -150,3 +150,108 @@ impl Cards {
         seen.map(|version| version.envelope().to_vec()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use fingerpost_proto::time::Hlc;
+
+    use super::*;
+    use crate::identity::{Identity, keep_card, keep_charter};
+    use crate::keys::Signer;
+    use crate::next_card::NextCard;
+    use crate::statements::{card_version, next_card_version};
+
+    fn signer(seed: u8) -> Signer {
+        Signer::from_seed(&[seed; 32]).unwrap()
+    }
+
+    fn first() -> Cards {
+        let bytes = v1::OrgCard {
+            root_keys: vec![signer(1).public().as_bytes().to_vec()],
+            recovery_digest: vec![9; 32],
+            devices: vec![v1::Device {
+                key: signer(2).public().as_bytes().to_vec(),
+                roles: vec![v1::DeviceRole::Publish.into()],
+                ..Default::default()
+            }],
+            name: "Forum".into(),
+            nonce: vec![0; 16],
+            ..Default::default()
+        }
+        .encode_to_vec();
+        Cards::of(bytes, Path::new("org.card")).unwrap()
+    }
+
+    fn charter() -> (Vec<u8>, NetworkId) {
+        let bytes = v1::Charter {
+            name: "City".into(),
+            founders: vec![vec![1; 32]],
+            vouches_needed: 1,
+            objections_needed: 2,
+            lease_days_default: 180,
+            lease_days_max: 400,
+            nonce: vec![0; 16],
+            ..Default::default()
+        }
+        .encode_to_vec();
+        let network = NetworkId::of_charter(&bytes);
+        (bytes, network)
+    }
+
+    /// A card after the effective one that lists a device, signed by `root`.
+    fn next(cards: &Cards, root: u8, device: u8, network: NetworkId) -> Vec<u8> {
+        let before = cards.effective();
+        let mut next = NextCard::after(before, cards.body(before).unwrap(), signer(root).public(), [device; 16]);
+        next.list(signer(device).public(), v1::DeviceRole::Publish, "desk");
+        let bytes = next.finish(before, Vec::new(), Vec::new()).unwrap().bytes;
+        let version = next_card_version(&signer(root), &cards.org(), network, Hlc(9), &bytes).unwrap();
+        version.envelope().to_vec()
+    }
+
+    #[test]
+    fn cards_that_were_learnt_are_there_again_after_a_restart() {
+        let home = tempfile::tempdir().unwrap();
+        let (charter, network) = charter();
+        let mut cards = first();
+        keep_card(home.path(), cards.first()).unwrap();
+        keep_charter(home.path(), &charter).unwrap();
+        let second = next(&cards, 1, 3, network);
+        assert!(cards.learn(&network, [second.clone()]));
+        assert!(!cards.learn(&network, [second]), "no news");
+        let third = next(&cards, 1, 4, network);
+        cards.learn(&network, [third]);
+        cards.keep(home.path()).unwrap();
+        let loaded = Cards::load(home.path()).unwrap();
+        assert_eq!((loaded.effective().sequence, loaded.envelopes().len()), (2, 2));
+        assert_eq!(loaded.effective(), cards.effective());
+        // The first card's version joins them when a node shows it, and goes before them.
+        let identity = Identity::signing_with(first(), signer(2));
+        let version = card_version(&signer(1), &identity, network, Hlc(5)).unwrap();
+        assert!(cards.learn(&network, [version.envelope().to_vec()]));
+        assert_eq!(cards.envelopes()[0], version.envelope());
+    }
+
+    #[test]
+    fn what_the_first_card_does_not_prove_changes_nothing() {
+        let (_, network) = charter();
+        let mut cards = first();
+        let other_network = next(&cards, 1, 3, NetworkId([8; 32]));
+        let other_key = next(&cards, 5, 3, network);
+        let mut damaged = next(&cards, 1, 3, network);
+        damaged[3] ^= 1;
+        assert!(!cards.learn(&network, [other_network, other_key, damaged, Vec::new()]));
+        assert_eq!(cards.effective().sequence, 0);
+    }
+
+    #[test]
+    fn the_file_of_cards_is_read_at_its_limit_and_refused_beyond() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(CARDS_FILE);
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(CARDS_FILE_BYTES_MAX as u64).unwrap();
+        assert_eq!(read_file(&path, CARDS_FILE_BYTES_MAX).unwrap().unwrap().len(), CARDS_FILE_BYTES_MAX);
+        file.set_len(CARDS_FILE_BYTES_MAX as u64 + 1).unwrap();
+        assert_eq!(read_file(&path, CARDS_FILE_BYTES_MAX).unwrap_err().exit(), Exit::Permission);
+    }
+}

@@ -195,7 +195,7 @@ async fn add(session: &Session, args: DeviceAddArgs) -> Result<Exit, Failure> {
     if !session.agree("Do the words agree with those on the new computer, and is it to sign for you?", "--yes")? {
         return Ok(session.declined());
     }
-    turn.publish(session, &root, &finished).await?;
+    turn.publish(session, &root, &finished, None).await?;
     session.printer.object(
         "device-add/1",
         json!({
@@ -259,7 +259,7 @@ async fn remove(session: &Session, args: DeviceRemoveArgs) -> Result<Exit, Failu
     if !session.agree(&format!("End the use of {}?", called(device)), "--yes")? {
         return Ok(session.declined());
     }
-    turn.publish(session, &root, &finished).await?;
+    turn.publish(session, &root, &finished, None).await?;
     session.printer.object(
         "device-remove/1",
         json!({

@@ -25,7 +25,6 @@ use crate::progress::Progress;
 use crate::publish::{Action, Desk, Report};
 use crate::recovery::RecoveryPhrase;
 use crate::session::{self, Session};
-use crate::statements::acceptance_version;
 
 /// Label of the new device.
 const LABEL: &str = "admin";
@@ -88,15 +87,11 @@ pub(super) async fn run(session: &Session, args: RecoverArgs) -> Result<Exit, Fa
     }
     show_phrase(session, &fresh.phrase)?;
     fresh.keep(session)?;
-    turn.publish(session, &recovery, &finished).await.map_err(|failure| {
+    let acceptance = turn.accepted_again(&identity, &finished)?;
+    turn.publish(session, &recovery, &finished, acceptance.as_ref()).await.map_err(|failure| {
         failure.hint("the words that you typed are good as before: run the command again; it will print new ones")
     })?;
-    if turn.node.why(&turn.cards.org()).await?.lacks_acceptance {
-        let hlc = turn.tick();
-        let acceptance = acceptance_version(&identity, turn.charter.network, hlc, None)
-            .map_err(|error| Failure::new(Exit::Invalid, "the acceptance cannot be signed").caused_by(&error))?;
-        turn.hand_in(vec![acceptance.envelope().to_vec()], "acceptance").await?;
-    }
+    turn.accept_if_missing(&identity).await?;
     let report = if args.republish {
         let mut planner = desk.planner();
         live.iter().for_each(|record| planner.sign_again(record));
@@ -159,7 +154,7 @@ fn read_phrase(session: &Session) -> Result<RecoveryPhrase, Failure> {
 /// Where a recovery is signed.
 enum Base {
     /// After this card.
-    Card(OrgCard),
+    Card(Box<OrgCard>),
     /// Nowhere: the words made the card of this number already.
     Used(u64),
 }
@@ -177,7 +172,7 @@ fn fitting(cards: &Cards, digest: &[u8; 32]) -> Result<Base, Failure> {
     };
     match chain.get(at + 1) {
         Some(next) if Rank::of(next, &chain[at]).is_ok_and(|rank| rank.is_recovery()) => Ok(Base::Used(next.sequence)),
-        _ => Ok(Base::Card(chain[at].clone())),
+        _ => Ok(Base::Card(Box::new(chain[at].clone()))),
     }
 }
 
@@ -220,10 +215,11 @@ fn tell(
     let line = |head: &str, text: &str| session.printer.line(&format!("{head:<13} {text}"));
     line("Organisation", &format!("{}, {}", shown(&base.name), turn.cards.org().short()))?;
     line("Network", &shown(&turn.charter.text.name))?;
-    line(
-        "Follows",
-        &format!("card {}; of {} later ones nothing counts any more", base.sequence, now.sequence - base.sequence),
-    )?;
+    let lost = match now.sequence.saturating_sub(base.sequence) {
+        0 => String::new(),
+        later => format!("; of {} later nothing counts any more", count(later as usize, "card")),
+    };
+    line("Follows", &format!("card {}{lost}", base.sequence))?;
     line("Revoked", &revoked(now, finished).join(", "))?;
     match node {
         Some(key) => line("Node", &format!("{}, at which you are, stays on the card", short(key)))?,

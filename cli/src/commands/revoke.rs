@@ -72,10 +72,14 @@ pub(super) async fn run(session: &Session, args: RevokeArgs) -> Result<Exit, Fai
     // published meanwhile made way only when the card came.
     let mut progress = Progress::new(&session.printer, "signing", plan.changes.len());
     let first = desk.carry_out(&turn.node, plan.clone(), &mut progress).await;
-    if first.broken.is_some() {
-        return outcome::print(session, &first, "");
+    if let Some(broken) = first.broken {
+        return Err(broken
+            .because(format!("{} is not revoked yet", called(device)))
+            .hint("run the same command again: what has arrived is not sent twice"));
     }
-    turn.publish(session, &root, &finished).await?;
+    let acceptance = turn.accepted_again(&identity, &finished)?;
+    turn.publish(session, &root, &finished, acceptance.as_ref()).await?;
+    turn.accept_if_missing(&identity).await?;
     let report = desk.carry_out(&turn.node, plan, &mut Progress::silent()).await;
     session.printer.object(
         "revoke/1",

@@ -11,19 +11,20 @@ use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::time::Hlc;
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::publish_result::Outcome;
-use fingerpost_proto::version::SignedVersion;
+use fingerpost_proto::version::{SignedVersion, VersionError};
+use prost::Message;
 
 use crate::cards::Cards;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
-use crate::identity::agreed_network;
+use crate::identity::{Identity, agreed_network};
 use crate::keys::{self, KeyFileError, KeyPurpose, Signer};
 use crate::next_card::{FinishedCard, NextCard, NextCardError};
 use crate::output::escape::shown;
 use crate::output::moment::{count, date, now_ms};
 use crate::publish::{check_clocks, check_newest};
 use crate::session::Session;
-use crate::statements::next_card_version;
+use crate::statements::{next_card_version, statement_version};
 
 /// Statements named before the rest is only counted.
 const LISTED_MAX: usize = 20;
@@ -137,7 +138,7 @@ impl Turn {
         Ok(entries.filter_map(|entry| SignedVersion::read(entry.envelope).ok()).collect())
     }
 
-    /// Signs a finished card and hands it in, after those of the chain; keeps it in the home.
+    /// Signs a finished card and hands it in, after those of the chain; keeps it in the home. `beside` is handed in with it.
     ///
     /// Errors: when the node does not take it, or another card counts instead.
     pub(super) async fn publish(
@@ -145,13 +146,17 @@ impl Turn {
         session: &Session,
         signer: &Signer,
         finished: &FinishedCard,
+        beside: Option<&SignedVersion>,
     ) -> Result<(), Failure> {
         let hlc = self.tick();
         let version = next_card_version(signer, &self.cards.org(), self.charter.network, hlc, &finished.bytes)
             .map_err(|error| Failure::new(Exit::Invalid, "the card cannot be signed").caused_by(&error))?;
         let mut envelopes = self.cards.envelopes();
-        envelopes.push(version.envelope().to_vec());
         self.hand_in(envelopes.clone(), "card").await?;
+        let card = version.envelope().to_vec();
+        let latest = [&version].into_iter().chain(beside).map(|version| version.envelope().to_vec());
+        self.hand_in(latest.collect(), "card").await?;
+        envelopes.push(card);
         self.cards.learn(&self.charter.network, envelopes);
         self.cards.refresh(&session.home, &self.node).await?;
         self.cards.keep(&session.home)?;
@@ -161,6 +166,47 @@ impl Turn {
         Err(Failure::new(Exit::Conflict, "another card of your organisation counts instead of this one")
             .because(format!("card {} counts", self.cards.effective().sequence))
             .hint("see what it says: fingerpost device list; if none of you signed it: fingerpost recover"))
+    }
+
+    /// The acceptance that a finished card would leave without a device, signed again by the device of `identity`: its holder can
+    /// replace it until the card comes, and then the card would uphold nothing. `None` when no device loses it, or when its
+    /// invitation has run out, so that it can only be upheld.
+    pub(super) fn accepted_again(
+        &mut self,
+        identity: &Identity,
+        finished: &FinishedCard,
+    ) -> Result<Option<SignedVersion>, Failure> {
+        let Some(old) = finished.upheld.iter().find(|version| version.header().kind == Kind::ACCEPTANCE) else {
+            return Ok(None);
+        };
+        let is_lasting = match Statement::read(old) {
+            Ok(Statement::Acceptance(invitation)) => {
+                invitation.is_none_or(|invitation| invitation.check_fresh(now_ms()).is_ok())
+            }
+            _ => false,
+        };
+        if !is_lasting {
+            return Ok(None);
+        }
+        let hlc = self.tick();
+        statement_version(identity, self.charter.network, hlc, Kind::ACCEPTANCE, None, old.body())
+            .map(Some)
+            .map_err(unsigned)
+    }
+
+    /// Accepts the charter anew where no acceptance is left: a thief may have replaced it at the last moment, or put the organisation
+    /// out before.
+    pub(super) async fn accept_if_missing(&mut self, identity: &Identity) -> Result<(), Failure> {
+        if !self.node.why(&self.cards.org()).await?.lacks_acceptance {
+            return Ok(());
+        }
+        let body = v1::Acceptance { charter: self.charter.network.0.to_vec(), ..Default::default() }.encode_to_vec();
+        let hlc = self.tick();
+        let version = statement_version(identity, self.charter.network, hlc, Kind::ACCEPTANCE, None, &body);
+        // A node forgets the cards of an organisation without an acceptance.
+        let mut envelopes = self.cards.envelopes();
+        envelopes.push(version.map_err(unsigned)?.envelope().to_vec());
+        self.hand_in(envelopes, "acceptance").await
     }
 
     /// Hands in versions of cards and statements. Errors: when one is refused for another reason than that the organisation is no
@@ -184,6 +230,10 @@ impl Turn {
             .because(result.message.clone())),
         }
     }
+}
+
+fn unsigned(error: VersionError) -> Failure {
+    Failure::new(Exit::Invalid, "the acceptance cannot be signed").caused_by(&error)
 }
 
 /// The device that a text names: its key, the first 8 or more characters of it, or its label.
@@ -223,7 +273,7 @@ pub(super) fn roles(device: &Device) -> String {
 
 /// Tells what of earlier statements goes on and what does not.
 pub(super) fn tell_upheld(session: &Session, finished: &FinishedCard) -> Result<(), Failure> {
-    let mut lines: Vec<String> = finished.upheld.iter().map(|version| said(version)).collect();
+    let mut lines: Vec<String> = finished.upheld.iter().map(said).collect();
     lines.extend(finished.invitations.iter().map(|_| "an invite that was used".to_owned()));
     if !lines.is_empty() {
         session.printer.line(&format!("Upheld        {}, by name:", count(lines.len(), "statement")))?;

@@ -98,7 +98,7 @@ fn a_retired_device_keeps_what_it_signed_and_a_revoked_one_only_what_is_upheld()
     revoking.revoke(|key| key == signer(2).public().as_bytes());
     let statements = vec![vouch.clone(), statement(3, Kind::VOUCH, 2), statement(2, Kind::LEAVE, 0)];
     let finished = revoking.finish(&before, statements, vec![invitation(2, 8), invitation(3, 9)]).unwrap();
-    assert_eq!(finished.upheld, [vouch.clone()]);
+    assert_eq!(finished.upheld, std::slice::from_ref(&vouch));
     assert_eq!(finished.invitations, [invitation(2, 8)]);
     assert_eq!(finished.dropped.len(), 1, "a leave by a device that is not trusted");
     let names: BTreeSet<Vid> = [vouch.vid(), upheld_name(&[8; 64])].into();

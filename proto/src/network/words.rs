@@ -1,4 +1,4 @@
-//! The 256 check words of an invite, one per byte value. Part of the protocol: `spec/05-network.md`, appendix.
+//! The 256 check words of invites and other lines that people carry, one per byte value. Part of the protocol: `spec/05-network.md`, appendix.
 
 /// Word for each byte, in alphabetical order.
 const WORDS: [&str; 256] = [
