@@ -87,11 +87,23 @@ pub(super) async fn run(session: &Session, args: RecoverArgs) -> Result<Exit, Fa
     }
     show_phrase(session, &fresh.phrase)?;
     fresh.keep(session)?;
-    let acceptance = turn.accepted_again(&identity, &finished)?;
-    turn.publish(session, &recovery, &finished, acceptance.as_ref()).await.map_err(|failure| {
-        failure.hint("the words that you typed are good as before: run the command again; it will print new ones")
-    })?;
-    turn.accept_if_missing(&identity).await?;
+    let why = match take_over(session, &mut turn, &recovery, &finished, &identity).await {
+        Ok(why) => why,
+        Err(failure) => {
+            // The card may have been taken all the same. Then these words are the only ones, and nobody has seen them yet.
+            session.printer.object(
+                "recover/1",
+                json!({
+                    "organisation": turn.cards.org().to_string(),
+                    "taken_over": false,
+                    "recovery_phrase": fresh.phrase.words().join(" "),
+                }),
+            )?;
+            return Err(failure.hint(
+                "keep the old and the new words and run the command again with the old ones: if they were used already, the new ones count",
+            ));
+        }
+    };
     let report = if args.republish {
         let mut planner = desk.planner();
         live.iter().for_each(|record| planner.sign_again(record));
@@ -104,10 +116,23 @@ pub(super) async fn run(session: &Session, args: RecoverArgs) -> Result<Exit, Fa
     print(
         session,
         &turn,
-        &Told { finished: &finished, fresh: &fresh, revoked: revoked(&now, &finished), left: all - kept },
+        &Told { finished: &finished, fresh: &fresh, revoked: revoked(&now, &finished), left: all - kept, why: &why },
         &report,
     )
-    .await
+}
+
+/// Publishes the card, and sees that the organisation has an acceptance. Returns why it has its standing.
+async fn take_over(
+    session: &Session,
+    turn: &mut Turn,
+    recovery: &Signer,
+    finished: &FinishedCard,
+    identity: &Identity,
+) -> Result<v1::WhyReply, Failure> {
+    let acceptance = turn.accepted_again(identity, finished)?;
+    turn.publish(session, recovery, finished, acceptance.as_ref()).await?;
+    turn.accept_if_missing(identity).await?;
+    turn.node.why(&turn.cards.org()).await
 }
 
 /// Keys that exist in memory only.
@@ -234,15 +259,16 @@ struct Told<'a> {
     fresh: &'a FreshKeys,
     revoked: Vec<String>,
     left: usize,
+    why: &'a v1::WhyReply,
 }
 
-async fn print(session: &Session, turn: &Turn, told: &Told<'_>, report: &Report) -> Result<Exit, Failure> {
-    let why = turn.node.why(&turn.cards.org()).await?;
-    let Told { finished, fresh, revoked, left } = told;
+fn print(session: &Session, turn: &Turn, told: &Told<'_>, report: &Report) -> Result<Exit, Failure> {
+    let Told { finished, fresh, revoked, left, why } = told;
     session.printer.object(
         "recover/1",
         json!({
             "organisation": turn.cards.org().to_string(),
+            "taken_over": true,
             "card": finished.card.sequence,
             "root_key": fresh.root.public().to_string(),
             "key": fresh.device.public().to_string(),
@@ -264,7 +290,7 @@ async fn print(session: &Session, turn: &Turn, told: &Told<'_>, report: &Report)
         .printer
         .line(&format!("Keys          {} (back this folder up)", session.home.join(keys::KEYS_FOLDER).display()))?;
     if why.standing != MEMBER {
-        session.printer.line(&format!("Standing      {}", standing_words(&why)))?;
+        session.printer.line(&format!("Standing      {}", standing_words(why)))?;
     }
     session.printer.warning("destroy the old paper: its words stay powerful for the cards that they were made for");
     let next = "publish again: fingerpost import FILE; other computers: fingerpost device request";
