@@ -96,7 +96,7 @@ impl Reject {
                 StatementError::Undecodable { .. } => "statement-undecodable",
                 StatementError::IdMismatch { .. } => "statement-id-mismatch",
                 StatementError::Subject { .. } => "statement-subject",
-                StatementError::ReasonTooLong { .. } => "statement-reason",
+                StatementError::ReasonTooLong { .. } | StatementError::ReasonCharacter { .. } => "statement-reason",
                 StatementError::Card(_) => "card",
                 StatementError::CardOfAnother { .. } => "card-of-another",
                 StatementError::CardWithdrawn => "card-withdrawn",
