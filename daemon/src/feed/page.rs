@@ -99,7 +99,7 @@ pub(crate) fn start(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         count: reader.directory().count(*kind),
     };
     let page = StartPage {
-        network: reader.directory().network_name(),
+        network: reader.network_name(),
         licence: licence(reader),
         kinds: PAGE_KINDS.iter().map(kind).collect(),
     };
@@ -117,7 +117,7 @@ pub(crate) fn refused(reader: &Reader<'_>, refusal: Refusal) -> Reply {
         _ => "Not available at the moment",
     };
     let page = RefusedPage {
-        network: reader.directory().network_name(),
+        network: reader.network_name(),
         licence: licence(reader),
         heading,
         message: refusal.message(),
@@ -169,7 +169,7 @@ pub(crate) fn list(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         Ok::<String, Refusal>(format!("/directory?{}", query.finish()))
     };
     let page = ListPage {
-        network: reader.directory().network_name(),
+        network: reader.network_name(),
         licence: licence(reader),
         heading,
         words: ask.text("q")?.unwrap_or_default().to_owned(),
