@@ -43,6 +43,7 @@ mod request;
 mod rpde;
 mod safe;
 mod search;
+pub(crate) mod serving;
 mod structured;
 #[cfg(test)]
 mod tests;
