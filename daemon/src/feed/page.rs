@@ -116,12 +116,8 @@ pub(crate) fn refused(reader: &Reader<'_>, refusal: Refusal) -> Reply {
         405 => "Not possible here",
         _ => "Not available at the moment",
     };
-    let page = RefusedPage {
-        network: reader.network_name(),
-        licence: licence(reader),
-        heading,
-        message: refusal.message(),
-    };
+    let page =
+        RefusedPage { network: reader.network_name(), licence: licence(reader), heading, message: refusal.message() };
     match rendered(reader, &page) {
         Ok(reply) => Reply { status, cache_control: "no-store", ..reply },
         Err(_) => refusal.into_json_reply(),
