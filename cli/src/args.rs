@@ -1,9 +1,13 @@
 //! The command tree. Examples stand first in every help text.
 
+mod membership;
+
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
 
 use crate::output::{Colour, Format};
 use crate::settings::HOME_VARIABLE;
@@ -129,12 +133,13 @@ Examples:
   fingerpost invite --count 5 --expires-days 30"
     )]
     Invite(InviteArgs),
-    /// Join a network with an invite
+    /// Join a network with an invite, or accept its charter and wait for vouches
     #[command(
         help_template = TEMPLATE,
         before_help = "\
 Examples:
   fingerpost join fp1:…
+  fingerpost join                                       accept the charter of your node's network; members vouch
   fingerpost join - < invite.txt                        keeps the invite out of the shell's history"
     )]
     Join(JoinArgs),
@@ -200,6 +205,45 @@ Examples:
     /// The organisations of the network, and who vouches for them
     #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost members")]
     Members,
+    /// Why an organisation is, or is not, a member: who vouches, who objects, what is missing
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost why \"City Library\"
+  fingerpost why 8de86972 -o json"
+    )]
+    Why(WhyArgs),
+    /// Vouch for an organisation: says to all members that it belongs here
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost vouch \"City Library\" --reason \"we work with them\"
+  fingerpost vouch \"City Library\" --withdraw             takes it back, also what an invite said"
+    )]
+    Vouch(VouchArgs),
+    /// Object to an organisation: enough objections put it out of the network
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost object \"Old Mill\" --reason \"publishes a refuge's address\"
+  fingerpost object \"Old Mill\" --withdraw"
+    )]
+    Object(ObjectArgs),
+    /// Leave the network: your records vanish from every feed
+    #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost leave --reason \"we close in March\"")]
+    Leave(LeaveArgs),
+    /// Do not show an organisation's records at this node, and do not link to its nodes; others see no difference
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost block \"Old Mill\"
+  fingerpost block \"Old Mill\" --lift"
+    )]
+    Block(BlockArgs),
     /// Your organisation's id and keys
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  fingerpost id\n  fingerpost id --full")]
     Id(IdArgs),
@@ -286,8 +330,8 @@ pub struct InviteArgs {
 /// `join`.
 #[derive(Args, Debug)]
 pub struct JoinArgs {
-    /// The invite, fp1:…; `-` reads it from standard input
-    pub code: String,
+    /// The invite, fp1:…; `-` reads it from standard input [default: none, members vouch for you]
+    pub code: Option<String>,
     /// Seconds to watch the first records arrive
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub wait: u64,

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::v1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -88,6 +89,16 @@ impl NodeClient {
     /// The organisations of the network.
     pub async fn members(&self) -> Result<Vec<v1::MemberState>, Failure> {
         Ok(self.client.clone().members(v1::MembersRequest {}).await?.into_inner().members)
+    }
+
+    /// Why an organisation has its standing.
+    pub async fn why(&self, org: &OrgId) -> Result<v1::WhyReply, Failure> {
+        Ok(self.client.clone().why(v1::WhyRequest { organisation: org.0.to_vec() }).await?.into_inner())
+    }
+
+    /// Lets the node show an organisation's records no more, or again.
+    pub async fn block(&self, request: v1::BlockRequest) -> Result<v1::BlockReply, Failure> {
+        Ok(self.client.clone().block(request).await?.into_inner())
     }
 
     /// Gives the node its network.

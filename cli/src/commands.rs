@@ -1,5 +1,7 @@
 //! What each command does. One file a command; each ends with an [`Exit`] or a [`Failure`].
 
+mod accept;
+mod block;
 mod completions;
 mod confirm;
 mod id;
@@ -7,14 +9,19 @@ mod import;
 mod init;
 mod invite;
 mod join;
+mod leave;
 mod list;
 mod members;
 mod network;
+mod object;
 mod outcome;
 mod peers;
 mod record;
 mod show;
 mod status;
+mod voice;
+mod vouch;
+mod why;
 mod withdraw;
 
 use crate::args::{Cli, Command, NetworkCommand};
@@ -53,6 +60,11 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Status => status::run(&session).await,
         Command::Peers => peers::run(&session).await,
         Command::Members => members::run(&session).await,
+        Command::Why(args) => why::run(&session, args).await,
+        Command::Vouch(args) => vouch::run(&session, args).await,
+        Command::Object(args) => object::run(&session, args).await,
+        Command::Leave(args) => leave::run(&session, args).await,
+        Command::Block(args) => block::run(&session, args).await,
         Command::Id(args) => id::run(&session, args),
         Command::Completions { shell } => completions::run(&session.printer, shell),
     }

@@ -42,6 +42,22 @@ impl Exit {
         Exit::Refused,
     ];
 
+    /// How a command ends whose version the node rejected under this name of `spec/09-errors.md`: it is the rules that say no,
+    /// or the version itself is wrong.
+    pub fn of_rejection(name: &str) -> Exit {
+        const BY_POLICY: [&str; 8] = [
+            "not-a-member",
+            "unknown-organisation",
+            "unknown-device",
+            "wrong-network",
+            "read-only",
+            "from-the-future",
+            "too-old",
+            "quarantine-full",
+        ];
+        if BY_POLICY.contains(&name) { Exit::Refused } else { Exit::Invalid }
+    }
+
     /// The number a script sees.
     pub fn code(self) -> u8 {
         self as u8
@@ -185,6 +201,16 @@ mod tests {
     fn exit_codes_are_the_documented_numbers() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn what_the_rules_forbid_is_refused_and_what_is_wrong_in_itself_is_invalid() {
+        for name in ["not-a-member", "unknown-device", "read-only", "wrong-network"] {
+            assert_eq!(Exit::of_rejection(name), Exit::Refused, "{name}");
+        }
+        for name in ["withheld-place", "text-too-long", "statement-reason", "bad-signature", ""] {
+            assert_eq!(Exit::of_rejection(name), Exit::Invalid, "{name}");
+        }
     }
 
     #[test]

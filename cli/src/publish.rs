@@ -158,7 +158,7 @@ fn check_peers_clocks(now_ms: UnixMillis, status: &v1::StatusReply) -> Result<()
 
 /// Errors: refused when a version is known whose clock no other node would accept yet. Signing after it would put this
 /// organisation's records out of reach until that time.
-fn check_newest(now_ms: UnixMillis, newest: Hlc) -> Result<(), Failure> {
+pub fn check_newest(now_ms: UnixMillis, newest: Hlc) -> Result<(), Failure> {
     if newest.ms() <= now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //!
 //! Pure but for the keys. Spec: `spec/05-network.md`, sections 1, 3 and 4.
 
-use fingerpost_proto::id::NetworkId;
+use fingerpost_proto::id::{NetworkId, OrgId};
 use fingerpost_proto::key::{Domain, KeyError};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::card::{OrgCard, card_record_id};
@@ -34,7 +34,7 @@ pub fn acceptance_version(
     hlc: Hlc,
     invite: Option<&InviteCode>,
 ) -> Result<SignedVersion, AcceptanceError> {
-    let mut acceptance = v1::Acceptance::default();
+    let mut acceptance = v1::Acceptance { charter: network.0.to_vec(), ..Default::default() };
     if let Some(code) = invite {
         let one_time = Signer::from_seed(&code.one_time_seed)?;
         let key = &code.invitation.one_time_key;
@@ -47,16 +47,21 @@ pub fn acceptance_version(
     }
     let record = statement_record_id(&identity.org(), Kind::ACCEPTANCE, None);
     let header = header(&identity.device, identity, network, Kind::ACCEPTANCE, record, hlc);
-    // Without an invitation the message has no field, and a version without body would be a withdrawal.
-    let body = match acceptance.encode_to_vec() {
-        empty if empty.is_empty() => EXPLICIT_EMPTY_CLAIM.to_vec(),
-        body => body,
-    };
-    Ok(identity.device.sign_version(&header, &body)?)
+    Ok(identity.device.sign_version(&header, &acceptance.encode_to_vec())?)
 }
 
-/// Field 2 (`claim`) stated as empty: decodes to the default message, and is not zero bytes long.
-const EXPLICIT_EMPTY_CLAIM: [u8; 2] = [0x12, 0x00];
+/// What the organisation says about itself or `subject`: a vouch, an objection, a leave. An empty body takes it back.
+pub fn statement_version(
+    identity: &Identity,
+    network: NetworkId,
+    hlc: Hlc,
+    kind: Kind,
+    subject: Option<&OrgId>,
+    body: &[u8],
+) -> Result<SignedVersion, VersionError> {
+    let record = statement_record_id(&identity.org(), kind, subject);
+    identity.device.sign_version(&header(&identity.device, identity, network, kind, record, hlc), body)
+}
 
 /// Why an acceptance cannot be signed.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 
 mod listing;
 mod socket;
+mod standing;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -117,8 +118,16 @@ impl crate::rpc::admin_server::Admin for AdminService {
     }
 
     async fn members(&self, _: Request<v1::MembersRequest>) -> Result<Response<v1::MembersReply>, Status> {
-        let members = self.driver.look(members).await.map_err(stopped)?;
+        let members = self.driver.look(standing::members).await.map_err(stopped)?;
         Ok(Response::new(v1::MembersReply { members }))
+    }
+
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
+        standing::why(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn block(&self, request: Request<v1::BlockRequest>) -> Result<Response<v1::BlockReply>, Status> {
+        standing::block(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn create_network(
@@ -167,8 +176,12 @@ impl crate::rpc::admin_server::Admin for AdminService {
                 "this node is in another network already; one node serves one network",
             ));
         }
-        joining.admit(envelopes.clone()).await.map_err(join_failed)?;
         let (inviter, addresses) = (joining.code.node_key, joining.code.addresses.clone());
+        match joining.admit(envelopes.clone()).await {
+            // An admitted key is used up, and its connections are closed, perhaps before the answer is through.
+            Err(JoinError::NoAnswer(_)) if self.dialler.is_admitted(inviter, &addresses).await => {}
+            admitted => admitted.map_err(join_failed)?,
+        }
         self.found(introduction.charter.clone(), envelopes, Some((inviter, addresses.clone()))).await?;
         let introduced = self.dialler.introduce(inviter, addresses).await;
         introduced.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -354,33 +367,6 @@ fn node_names(view: &View<'_>) -> std::collections::HashMap<Vec<u8>, ([u8; 32], 
     let Some(node) = view.node else { return Default::default() };
     let name = |org| node.card(&org).map_or_else(String::new, |card| card.name.clone());
     node.member_nodes().map(|(key, org, _)| (key.as_bytes().to_vec(), (org.0, name(org)))).collect()
-}
-
-fn members(view: &View<'_>) -> Vec<v1::MemberState> {
-    let Some(node) = view.node else { return Vec::new() };
-    let mut records: std::collections::HashMap<_, u64> = std::collections::HashMap::new();
-    for audience in Audience::ALL {
-        for (key, _) in node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.is_content()) {
-            let slot = fingerpost_proto::set::Slot { audience, key };
-            if let Some((org, _)) = node.winner(&slot) {
-                *records.entry(org).or_default() += 1;
-            }
-        }
-    }
-    let standings = node.standings();
-    let state = |(org, standing): (&fingerpost_proto::id::OrgId, Standing)| {
-        let card = node.card(org);
-        v1::MemberState {
-            organisation: org.0.to_vec(),
-            name: card.map_or_else(String::new, |card| card.name.clone()),
-            founder: node.charter().founders.contains(org),
-            member: standing == Standing::Member,
-            records: records.get(org).copied().unwrap_or(0),
-            endpoints: card.map_or_else(Vec::new, |card| card.endpoints.clone()),
-            vouched_by: standings.vouched_by(org).map(|org| org.0.to_vec()).collect(),
-        }
-    };
-    standings.iter().map(state).collect()
 }
 
 /// True for kinds that a listing without a kind shows.

@@ -5,6 +5,8 @@
 //! Always: only live, unlapsed content of the public audience is listed; each record id belongs to the slot that
 //! proved it by its local id.
 
+mod removal;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -16,8 +18,10 @@ use fingerpost_proto::time::UnixMillis;
 use fingerpost_proto::version::SignedVersion;
 
 use crate::clock;
-use crate::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed};
+use crate::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed, Roll};
 use crate::store::{Row, StoreError, StoreReader};
+
+pub(crate) use removal::Removal;
 
 /// Shared by the driver, which writes, and the feed, which reads.
 #[derive(Clone)]
@@ -44,8 +48,9 @@ struct Listing {
     states: HashMap<Slot, State>,
     counts: [Counts; 2],
     publisher_names: HashMap<OrgId, String>,
-    network_name: String,
-    licence_url: String,
+    roll: Option<Arc<Roll>>,
+    /// Publishers that this node does not show, and since when.
+    blocked: BTreeMap<OrgId, UnixMillis>,
 }
 
 /// One thing that the catalogue knows, for writing all of it down and back.
@@ -61,13 +66,21 @@ pub(crate) enum Listed {
     Lapsed { slot: Slot },
     /// A slot with a members' record.
     LiveOfMembers { slot: Slot },
+    /// A slot with a public record that this node does not show.
+    Hidden { slot: Slot },
+    /// A slot with a [`Removal`].
+    Removed { slot: Slot, at_ms: UnixMillis },
 }
 
 #[derive(Clone, Copy)]
 enum State {
     Live,
+    /// Live, of a publisher that this node does not show.
+    Hidden,
     Withdrawn,
     Lapsed,
+    /// Nothing is kept but that it is gone, since this instant.
+    Removed(UnixMillis),
 }
 
 /// How many content records of an audience are in each state.
@@ -79,11 +92,13 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn of(&mut self, state: State) -> &mut u64 {
+    /// `None`: such slots are not counted, the set does not hold them.
+    fn of(&mut self, state: State) -> Option<&mut u64> {
         match state {
-            State::Live => &mut self.live,
-            State::Withdrawn => &mut self.withdrawn,
-            State::Lapsed => &mut self.lapsed,
+            State::Live | State::Hidden => Some(&mut self.live),
+            State::Withdrawn => Some(&mut self.withdrawn),
+            State::Lapsed => Some(&mut self.lapsed),
+            State::Removed(_) => None,
         }
     }
 }
@@ -99,11 +114,11 @@ impl Listing {
         };
         let before = listed.or(before);
         let counts = &mut self.counts[usize::from(slot.audience.number())];
-        if let Some(before) = before {
-            *counts.of(before) -= 1;
+        if let Some(count) = before.and_then(|before| counts.of(before)) {
+            *count -= 1;
         }
-        if let Some(state) = state {
-            *counts.of(state) += 1;
+        if let Some(count) = state.and_then(|state| counts.of(state)) {
+            *count += 1;
         }
     }
 
@@ -139,12 +154,14 @@ impl Catalogue {
             (false, false) => State::Live,
         };
         let mut listing = self.write();
-        listing.set_state(slot, Some(state));
-        if header.audience != Audience::Public {
+        let is_public = header.audience == Audience::Public;
+        let is_hidden = is_public && matches!(state, State::Live) && listing.blocked.contains_key(&header.org);
+        listing.set_state(slot, Some(if is_hidden { State::Hidden } else { state }));
+        if !is_public {
             return;
         }
         listing.remove(&slot);
-        if version.is_withdrawal() || lapsed {
+        if version.is_withdrawal() || lapsed || is_hidden {
             listing.gone.insert(header.record, header.kind);
         } else {
             listing.gone.remove(&header.record);
@@ -167,7 +184,33 @@ impl Catalogue {
     pub(crate) fn forget(&self, slot: &Slot) {
         let mut listing = self.write();
         listing.set_state(*slot, None);
+        if let Some((kind, record)) = listing.records.get(slot).copied() {
+            listing.gone.insert(record, kind);
+        }
         listing.remove(slot);
+    }
+
+    /// A removal now stands in the slot.
+    pub(crate) fn put_removal(&self, slot: Slot, kind: Kind, removal: &Removal) {
+        let mut listing = self.write();
+        listing.set_state(slot, Some(State::Removed(removal.at_ms)));
+        listing.remove(&slot);
+        // Another organisation may claim the same record id; whoever proved it keeps it.
+        if listing.slot(&removal.record).is_none() {
+            listing.gone.insert(removal.record, kind);
+        }
+    }
+
+    /// Slots of removals that nobody needs to be told of any more, at most `limit`.
+    pub(crate) fn removals_over(&self, now: UnixMillis, limit: usize) -> Vec<Slot> {
+        let is_over = |state: &State| matches!(state, State::Removed(at_ms) if Removal::is_over(*at_ms, now));
+        let listing = self.read();
+        listing.states.iter().filter(|(_, state)| is_over(state)).map(|(slot, _)| *slot).take(limit).collect()
+    }
+
+    /// Publishers that are not shown from now on. What is listed must be put again after it.
+    pub(crate) fn set_blocked(&self, blocked: BTreeMap<OrgId, UnixMillis>) {
+        self.write().blocked = blocked;
     }
 
     /// Calls `visit` for all that is known.
@@ -185,6 +228,8 @@ impl Catalogue {
                 State::Live => Listed::LiveOfMembers { slot },
                 State::Withdrawn => Listed::Withdrawn { slot },
                 State::Lapsed => Listed::Lapsed { slot },
+                State::Hidden => Listed::Hidden { slot },
+                State::Removed(at_ms) => Listed::Removed { slot, at_ms: *at_ms },
             });
         }
     }
@@ -203,6 +248,8 @@ impl Catalogue {
                 Listed::Withdrawn { slot } => listing.set_state(slot, Some(State::Withdrawn)),
                 Listed::Lapsed { slot } => listing.set_state(slot, Some(State::Lapsed)),
                 Listed::LiveOfMembers { slot } => listing.set_state(slot, Some(State::Live)),
+                Listed::Hidden { slot } => listing.set_state(slot, Some(State::Hidden)),
+                Listed::Removed { slot, at_ms } => listing.set_state(slot, Some(State::Removed(at_ms))),
             }
         }
     }
@@ -217,12 +264,11 @@ impl Catalogue {
         self.read().slot(record)
     }
 
-    /// Names that outputs show: of publishers, by card, and of the network.
-    pub(crate) fn set_names(&self, publishers: HashMap<OrgId, String>, network_name: String, licence_url: String) {
+    /// Names of publishers, by card, and what the public may know of the network.
+    pub(crate) fn set_network(&self, publishers: HashMap<OrgId, String>, roll: Roll) {
         let mut listing = self.write();
         listing.publisher_names = publishers;
-        listing.network_name = network_name;
-        listing.licence_url = licence_url;
+        listing.roll = Some(Arc::new(roll));
     }
 
     /// Makes room for so many public records at once: growing step by step takes half as much again for a while.
@@ -267,7 +313,7 @@ impl Catalogue {
         let lapsed = row.lapsed;
         let Ok(version) = SignedVersion::read(row.envelope) else { return Ok(None) };
         let header = version.header();
-        if header.audience != Audience::Public || version.is_withdrawal() || lapsed {
+        if header.audience != Audience::Public || version.is_withdrawal() || lapsed || self.is_blocked(&header.org) {
             return Ok(None);
         }
         Ok(Some(Entry {
@@ -286,18 +332,31 @@ impl Catalogue {
 
     fn removed_row(&self, slot: &Slot) -> Result<Option<Removed>, DirectoryError> {
         let Some(row) = self.row(slot)? else { return Ok(None) };
-        let (arrival, lapsed) = (row.arrival, row.lapsed);
-        let Ok(version) = SignedVersion::read(row.envelope) else { return Ok(None) };
-        let header = version.header();
-        if !version.is_withdrawal() && !lapsed {
-            return Ok(None);
-        }
+        let (kind, arrival, lapsed) = (row.kind, row.arrival, row.lapsed);
+        let (record, at_ms) = match Removal::read(&row.envelope) {
+            Some(removal) => (removal.record, removal.at_ms),
+            None => {
+                let Ok(version) = SignedVersion::read(row.envelope) else { return Ok(None) };
+                let header = version.header();
+                let blocked_at = self.read().blocked.get(&header.org).copied();
+                let at_ms = match blocked_at {
+                    _ if lapsed => header.lease_until.start_ms(),
+                    _ if version.is_withdrawal() => header.hlc.ms(),
+                    Some(since_ms) => since_ms,
+                    None => return Ok(None),
+                };
+                (header.record, at_ms)
+            }
+        };
         // A withdrawal proves no local id: it must not take another organisation's live record out of a reader's copy.
-        if self.read().slot(&header.record).is_some_and(|live| live != *slot) {
+        if self.read().slot(&record).is_some_and(|live| live != *slot) {
             return Ok(None);
         }
-        let at_ms = if lapsed { header.lease_until.start_ms() } else { header.hlc.ms() };
-        Ok(Some(Removed { record: header.record, kind: header.kind, arrival, at_ms }))
+        Ok(Some(Removed { record, kind, arrival, at_ms }))
+    }
+
+    fn is_blocked(&self, org: &OrgId) -> bool {
+        self.read().blocked.contains_key(org)
     }
 }
 
@@ -311,11 +370,15 @@ impl Directory for Catalogue {
     }
 
     fn network_name(&self) -> String {
-        self.read().network_name.clone()
+        self.read().roll.as_ref().map_or_else(String::new, |roll| roll.charter.name.clone())
     }
 
     fn licence_url(&self) -> String {
-        self.read().licence_url.clone()
+        self.read().roll.as_ref().map_or_else(String::new, |roll| roll.charter.licence_url.clone())
+    }
+
+    fn roll(&self) -> Option<Arc<Roll>> {
+        self.read().roll.clone()
     }
 
     fn count(&self, kind: Kind) -> usize {

@@ -369,6 +369,10 @@ async fn tick(driver: DriverHandle, stop: watch::Receiver<bool>) {
     }
 }
 
+/// From a change of members or invites until connections of keys that are no longer admitted are cut. Nothing is shared over
+/// them meanwhile: the node asks for standing each time, and a used one-time key admits nobody.
+const CUT_AFTER: Duration = Duration::from_millis(250);
+
 async fn recheck_peers(listener: ListenerControl, mut members: watch::Receiver<u64>, stop: watch::Receiver<bool>) {
     let stop = stopped(stop);
     tokio::pin!(stop);
@@ -377,6 +381,8 @@ async fn recheck_peers(listener: ListenerControl, mut members: watch::Receiver<u
             changed = members.changed() => if changed.is_err() { return },
             () = &mut stop => return,
         }
+        // An answer that is under way, such as that to the last use of a one-time key, gets through first.
+        tokio::time::sleep(CUT_AFTER).await;
         let cut = listener.recheck();
         if cut > 0 {
             tracing::info!(cut, "connections of keys that are no longer admitted were cut");

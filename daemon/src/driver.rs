@@ -6,6 +6,7 @@
 //! Tested: `tests/cluster`, `tests/faults`.
 
 mod answers;
+mod blocking;
 mod command;
 mod cursors;
 mod index;
@@ -14,7 +15,9 @@ mod limits;
 mod links;
 mod performing;
 mod refusals;
+mod removing;
 mod restoring;
+mod roll;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -53,6 +56,8 @@ pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 const TICKS_PER_SYNC: u64 = 4;
 /// A node without a network tries its operator's peers each so many ticks, so that people see what they say.
 const TICKS_PER_KNOCK: u64 = 40;
+/// Removals that nobody needs to be told of are cleared up each so many ticks: every ten minutes.
+const TICKS_PER_CLEARING: u64 = 2_400;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 
@@ -78,6 +83,10 @@ pub(crate) struct Driver {
     dials: mpsc::Sender<Peer>,
     /// To be linked to, whatever members' cards say.
     introduced: BTreeSet<Peer>,
+    /// Not shown by this node.
+    blocked: blocking::Blocked,
+    /// Not linked to, for that reason.
+    blocked_nodes: BTreeSet<Peer>,
     ticks: u64,
     members_changed: tokio::sync::watch::Sender<u64>,
     /// Why the store takes no writes now.
@@ -123,6 +132,8 @@ impl Driver {
             own_key,
             dials,
             introduced,
+            blocked: blocking::Blocked::new(),
+            blocked_nodes: BTreeSet::new(),
             ticks: 0,
             members_changed,
             read_only: None,
@@ -164,6 +175,10 @@ impl Driver {
                 for input in self.links.up(peer, outbound, queue) {
                     self.handle(input, outputs);
                 }
+                if self.blocked_nodes.contains(&peer) {
+                    self.perform(std::mem::take(outputs));
+                    self.part_from_blocked();
+                }
             }
             Command::LinkDown { peer, epoch } => {
                 if self.links.down(&peer, epoch) {
@@ -194,6 +209,10 @@ impl Driver {
             Command::RegisterInvite { invitation, reply } => {
                 let _ = reply.send(self.register_invite(&invitation));
             }
+            Command::Block { org, lift, reply } => {
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.block(org, lift));
+            }
             Command::InviteUsed { key } => {
                 if self.invites.remove(&key) {
                     if let Err(error) = self.keep_invites() {
@@ -210,6 +229,7 @@ impl Driver {
                     store: self.store.as_ref(),
                     read_only: self.read_only.as_deref(),
                     invites: &self.invites,
+                    blocked: &self.blocked,
                 });
             }
             Command::DialFailed { peer, why } => self.handle(Input::DialFailed { peer, why }, outputs),
@@ -272,6 +292,9 @@ impl Driver {
             }
             self.check_space();
         }
+        if self.ticks % TICKS_PER_CLEARING == 1 {
+            self.clear_removals();
+        }
         self.answer_waiting(outputs);
         self.handle(Input::Tick, outputs);
     }
@@ -299,19 +322,20 @@ impl Driver {
     fn refresh_members(&mut self) {
         let Some(node) = &self.node else { return };
         let mut keys = HashMap::new();
+        let blocked_nodes = self.nodes_of_blocked();
         for (key, org, _) in node.member_nodes() {
-            if key != self.own_key {
+            if key != self.own_key && !blocked_nodes.contains(&key) {
                 keys.insert(key, (Admitted::Member, org));
             }
         }
-        for (key, inviter) in self.invites.keys() {
+        for (key, inviter) in self.invites.keys().filter(|(_, inviter)| !self.blocked.contains_key(inviter)) {
             keys.entry(key).or_insert((Admitted::Invitee, inviter));
         }
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
-        let names =
-            node.standings().iter().filter_map(|(org, _)| node.card(org)).map(|card| (card.org, card.name.clone()));
-        let charter = node.charter();
-        self.catalogue.set_names(names.collect(), charter.text.name.clone(), charter.text.licence_url.clone());
+        let names = node.standings().iter().filter_map(|(org, _)| node.card(org));
+        let names = names.map(|card| (card.org, card.name.clone())).collect();
+        self.catalogue.set_network(names, roll::of(node));
+        self.blocked_nodes = blocked_nodes;
         self.members_changed.send_modify(|generation| *generation += 1);
     }
 

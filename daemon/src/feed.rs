@@ -36,6 +36,7 @@ mod language;
 pub mod limits;
 #[cfg(test)]
 mod memory;
+mod network;
 mod page;
 mod reader;
 mod reply;
@@ -119,6 +120,8 @@ pub fn router(directory: Arc<dyn Directory>, settings: FeedSettings) -> Router {
         .route("/directory", answer(page::list))
         .route("/directory/{id}", answer(page::record))
         .route("/records/{id}/signed", answer(signed))
+        .route("/charter", answer(network::charter))
+        .route("/members", answer(network::members))
         .fallback(handler(|_, _| Err(Refusal::NotFound { what: "page".to_owned() })))
         .method_not_allowed_fallback(handler(|_, _| Err(Refusal::Method)))
         .layer(CompressionLayer::new().gzip(true))
@@ -173,7 +176,7 @@ fn reply_to(feed: &Feed, render: Render, uri: &Uri, headers: &HeaderMap, id: Opt
         if let Refusal::Directory(error) = &refusal {
             tracing::error!(%error, path = ask.path, "the feed could not read the directory");
         }
-        if ask.path.starts_with("/directory") || (ask.html && ask.path == "/") {
+        if ask.path.starts_with("/directory") || (ask.html && HTML_IF_WANTED.contains(&ask.path.as_str())) {
             page::refused(&reader, refusal)
         } else {
             refusal.into_json_reply()
@@ -194,6 +197,9 @@ fn signed(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         Lookup::Unknown => Err(Refusal::NotFound { what: "record".to_owned() }),
     }
 }
+
+/// Paths that answer with HTML or JSON, as the reader prefers.
+const HTML_IF_WANTED: [&str; 3] = ["/", "/charter", "/members"];
 
 /// The kinds that have pages, with their names in URLs and for people.
 const PAGE_KINDS: [(Kind, &str, &str); 4] = [

@@ -48,8 +48,9 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 pub const HTTP2_FRAME_BYTES_MAX: u32 = 16 * 1024;
 /// Largest list of request or response headers, in bytes after decompression. gRPC's own take under 1 KiB.
 pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
-/// Silence after which a peer is asked for a sign of life.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Silence after which a peer is asked for a sign of life. At 5 s this was nearly all that an idle node sent and received, some
+/// 80 MB a day among thirty.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Wait for that sign of life; a vanished peer is noticed after interval and timeout together.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams that a peer may open and reset before a handler saw them (rapid reset) before the connection is closed.

@@ -39,7 +39,7 @@ use crate::id::{NetworkId, OrgId, Vid};
 use crate::kind::Audience;
 use crate::network::card::OrgCard;
 use crate::network::charter::Charter;
-use crate::network::members::{Standing, Standings};
+use crate::network::members::{Explanation, Standing, Standings};
 use crate::network::statement::Statement;
 use crate::order::Precedence;
 use crate::overlay::{Broadcast, Ended, Neighbours};
@@ -282,6 +282,16 @@ impl Node {
     /// Standing of all organisations that have one.
     pub fn standings(&self) -> &Standings {
         self.trust.standings()
+    }
+
+    /// Why an organisation has its standing. Looks at all statements: for people, not for loops.
+    pub fn explain(&self, org: &OrgId) -> Explanation {
+        self.trust.explain(org)
+    }
+
+    /// When each organisation accepted the charter, and when who left did so.
+    pub fn accepted_and_left(&self) -> BTreeMap<OrgId, (Option<Hlc>, Option<Hlc>)> {
+        self.trust.accepted_and_left()
     }
 
     /// Card of an organisation.

@@ -96,7 +96,7 @@ impl Population {
         let card_id = card_record_id(&organisation.id, &organisation.card);
         let header = self.header(organisation, Kind::CARD, card_id, &organisation.root, at(0));
         let card = sign(&organisation.root, &header, &organisation.card)?;
-        let mut acceptance = v1::Acceptance::default();
+        let mut acceptance = v1::Acceptance { charter: self.network().0.to_vec(), ..Default::default() };
         if number >= self.founders {
             self.claim_invitation(number, &mut acceptance)?;
         }

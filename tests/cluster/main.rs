@@ -6,6 +6,7 @@ mod admin;
 mod importing;
 mod joining;
 mod link;
+mod membership;
 mod outages;
 mod process;
 mod spreading;

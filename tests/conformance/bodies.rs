@@ -191,6 +191,7 @@ pub(crate) fn members(case: &Value) {
         list(case, field).iter().map(|said| (OrgId(fixed(said, "from")), OrgId(fixed(said, "to")))).collect()
     };
     (statements.vouches, statements.objections) = (pairs("vouches"), pairs("objections"));
+    statements.taken_back = pairs("taken_back");
     let standings = Standings::evaluate(&Charter::read(&bytes(case, "charter")).unwrap(), &statements);
     let found: serde_json::Map<String, Value> = standings
         .iter()

@@ -488,7 +488,10 @@ def standings(case):
         if said["one_time_key"] and unhex(said["inviter"]) != org:
             claims.setdefault((said["inviter"], said["one_time_key"]), []).append(org)
     vouches = {(unhex(said["from"]), unhex(said["to"])) for said in case["vouches"]}
+    taken_back = {(unhex(said["from"]), unhex(said["to"])) for said in case["taken_back"]}
     for org, said in accepted.items():
+        if said["inviter"] and (unhex(said["inviter"]), org) in taken_back:
+            continue
         if said["inviter"] and len(claims.get((said["inviter"], said["one_time_key"]), [])) == 1:
             vouches.add((unhex(said["inviter"]), org))
     participants, grew = set(founders), True

@@ -159,7 +159,7 @@ impl Cast {
     /// Accepts the charter, by invitation of `inviter` if there is one.
     pub(super) fn acceptance(&self, org: usize, inviter: Option<usize>, hlc: Hlc) -> Rc<SignedVersion> {
         let organisation = &self.organisations[org];
-        let mut acceptance = v1::Acceptance { claim: Vec::new(), invitation: None };
+        let mut acceptance = v1::Acceptance { charter: self.network().0.to_vec(), ..Default::default() };
         if let Some(inviter) = inviter {
             let inviter = &self.organisations[inviter];
             let seed = blake3::hash(&[&organisation.id.0[..], &inviter.id.0, &hlc.0.to_le_bytes()].concat());
@@ -177,12 +177,7 @@ impl Cast {
             acceptance.claim = one_time.sign(&Domain::Claim.signing_bytes(&claim)).to_bytes().to_vec();
             acceptance.invitation = Some(invitation.message());
         }
-        let mut body = acceptance.encode_to_vec();
-        if body.is_empty() {
-            // An empty claim, written out: an empty body would be a withdrawal.
-            body = vec![0x12, 0];
-        }
-        self.statement(org, Kind::ACCEPTANCE, None, hlc, &body)
+        self.statement(org, Kind::ACCEPTANCE, None, hlc, &acceptance.encode_to_vec())
     }
 
     pub(super) fn leave(&self, org: usize, hlc: Hlc) -> Rc<SignedVersion> {

@@ -12,7 +12,7 @@ const QUEUE_FRAMES_MAX: usize = 4_096;
 /// Frames of one peer that are being worked on, as in the daemon.
 pub(super) const FRAMES_IN_WORK_MAX: usize = 8;
 /// Keepalive ends a link that carries nothing for so long.
-pub(super) const KEEPALIVE_US: u64 = 15_000_000;
+pub(super) const KEEPALIVE_US: u64 = 25_000_000;
 /// A dialler gives up after so long.
 pub(super) const DIAL_WAIT_US: u64 = 10_000_000;
 

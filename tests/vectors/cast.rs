@@ -95,12 +95,14 @@ impl Org {
     }
 
     pub(crate) fn acceptance_body(&self, network: NetworkId, inviter: Option<(&Org, u8)>) -> v1::Acceptance {
-        let Some((inviter, seed)) = inviter else { return v1::Acceptance::default() };
+        let charter = network.0.to_vec();
+        let Some((inviter, seed)) = inviter else { return v1::Acceptance { charter, ..Default::default() } };
         let invitation = inviter.invitation(network, seed, UnixHour::containing(NOW).plus_days(14));
         let claim = Invitation::claim_message(&network, &self.id, &invitation.one_time_key);
         v1::Acceptance {
             invitation: Some(invitation.message()),
             claim: key(4, seed).sign(&Domain::Claim.signing_bytes(&claim)).to_bytes().to_vec(),
+            charter,
         }
     }
 

@@ -32,6 +32,7 @@ struct Said {
     accepts: Vec<Accepts>,
     leaves: Vec<(u8, u64)>,
     vouches: Vec<(u8, u8)>,
+    taken_back: Vec<(u8, u8)>,
     objections: Vec<(u8, u8)>,
 }
 
@@ -59,6 +60,7 @@ fn evaluated(name: &str, why: &str, needed: (u32, u32), said: Said) -> Value {
     }
     statements.leaves = said.leaves.iter().map(|(n, hlc)| (org(*n), Hlc(*hlc))).collect();
     statements.vouches = said.vouches.iter().map(|(a, b)| (org(*a), org(*b))).collect();
+    statements.taken_back = said.taken_back.iter().map(|(a, b)| (org(*a), org(*b))).collect();
     statements.objections = said.objections.iter().map(|(a, b)| (org(*a), org(*b))).collect();
     let standings = Standings::evaluate(&Charter::read(&charter).unwrap(), &statements);
     let mut expected = serde_json::Map::new();
@@ -80,7 +82,7 @@ fn evaluated(name: &str, why: &str, needed: (u32, u32), said: Said) -> Value {
         why,
         json!({
             "charter": bytes(charter), "acceptances": acceptances, "leaves": leaves, "vouches": pairs(&said.vouches),
-            "objections": pairs(&said.objections), "standings": expected,
+            "taken_back": pairs(&said.taken_back), "objections": pairs(&said.objections), "standings": expected,
         }),
     )
 }
@@ -167,6 +169,18 @@ fn valid() -> Vec<Value> {
             "one key in invitations of two inviters: each invitation has one claimant",
             (1, 2),
             Said { accepts: vec![invited(3, 1, 50), invited(4, 2, 50)], ..Said::default() },
+        ),
+        evaluated(
+            "taken-back",
+            "an inviter that takes its vouch back takes back what its invitation said: a claimant stays",
+            (1, 2),
+            Said { accepts: vec![invited(3, 1, 50)], taken_back: vec![(1, 3)], ..Said::default() },
+        ),
+        evaluated(
+            "taken-back-by-another",
+            "taking back what was never said touches nobody else's invitation",
+            (1, 2),
+            Said { accepts: vec![invited(3, 1, 50)], taken_back: vec![(2, 3)], ..Said::default() },
         ),
         evaluated(
             "objected",

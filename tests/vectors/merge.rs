@@ -312,13 +312,19 @@ fn receipt_invalid() -> Vec<Value> {
             ed25519_dalek::Signer::sign(&key(4, 70), &fingerpost_proto::key::Domain::Claim.signing_bytes(&claim))
                 .to_bytes()
                 .to_vec();
-        let body = v1::Acceptance { invitation: Some(invitation.message()), claim }.encode_to_vec();
+        let body = v1::Acceptance { invitation: Some(invitation.message()), claim, charter: network.0.to_vec() }
+            .encode_to_vec();
         city.kitchen.statement(network, Kind::ACCEPTANCE, None, &body, Hlc::new(NOW, 0))
     };
     let unclaimed = {
         let mut body = city.kitchen.acceptance_body(network, Some((forum, 9)));
         body.claim[3] ^= 1;
         city.kitchen.statement(network, Kind::ACCEPTANCE, None, &body.encode_to_vec(), Hlc::new(NOW, 0))
+    };
+    let other_charter = {
+        let mut body = city.kitchen.acceptance_body(network, None);
+        body.charter[31] ^= 1;
+        city.kitchen.statement(network, Kind::ACCEPTANCE, None, &body.encode_to_vec(), at)
     };
     let own_vouch = {
         let body = v1::Vouch { subject: forum.id.0.to_vec(), reason: String::new() }.encode_to_vec();
@@ -436,6 +442,20 @@ fn receipt_invalid() -> Vec<Value> {
             now,
             objection(&kitchen.0, &city.council.id, String::new()).envelope(),
             "statement-id-mismatch",
+        ),
+        refused(
+            "statement-charter-missing",
+            "an acceptance that does not say what it accepts: an empty claim, written out",
+            now,
+            city.kitchen.statement(network, Kind::ACCEPTANCE, None, &[0x12, 0], at).envelope(),
+            "statement-charter",
+        ),
+        refused(
+            "statement-charter",
+            "an acceptance that restates the charter of another network",
+            now,
+            other_charter.envelope(),
+            "statement-charter",
         ),
         refused("statement-subject", "a vouch for oneself", now, own_vouch.envelope(), "statement-subject"),
         refused(

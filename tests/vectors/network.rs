@@ -160,9 +160,15 @@ fn valid() -> Vec<Value> {
             json!({ "type": "card", "org": hex(city.forum.id) }),
         ),
         statement(
-            "acceptance-of-founder",
-            "a founder accepts without an invitation: its body is empty but for one field",
-            &city.forum.statement(network, Kind::ACCEPTANCE, None, &[0x12, 0], at),
+            "acceptance-without-invitation",
+            "accepted without an invitation: it names the charter and nothing else",
+            &city.forum.statement(
+                network,
+                Kind::ACCEPTANCE,
+                None,
+                &city.forum.acceptance_body(network, None).encode_to_vec(),
+                at,
+            ),
             json!({ "type": "acceptance" }),
         ),
         statement(

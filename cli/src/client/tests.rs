@@ -97,6 +97,14 @@ impl server::admin_server::Admin for PlayedNode {
         unknown()
     }
 
+    async fn why(&self, _: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
+        unknown()
+    }
+
+    async fn block(&self, _: Request<v1::BlockRequest>) -> Result<Response<v1::BlockReply>, Status> {
+        unknown()
+    }
+
     async fn peers(&self, _: Request<v1::PeersRequest>) -> Result<Response<v1::PeersReply>, Status> {
         unknown()
     }

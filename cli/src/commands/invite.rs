@@ -7,6 +7,7 @@ use fingerpost_proto::v1;
 use prost::Message;
 use serde_json::json;
 
+use super::vouch;
 use crate::args::InviteArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
@@ -18,6 +19,7 @@ use crate::session::Session;
 use crate::statements::invitation;
 
 pub(super) async fn run(session: &Session, args: InviteArgs) -> Result<Exit, Failure> {
+    vouch::settle_where_possible(session).await;
     let identity = Identity::load(&session.home)?;
     let node = session.node().await?;
     let status = node.status().await?;

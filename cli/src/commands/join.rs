@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::InviteCode;
@@ -11,6 +12,8 @@ use fingerpost_proto::v1::publish_result::Outcome;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::accept;
+use super::vouch::{MEMBER, standing_words};
 use crate::args::JoinArgs;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
@@ -23,13 +26,19 @@ use crate::publish::check_clocks;
 use crate::session::{self, Session};
 use crate::statements::{acceptance_version, card_version, check_inviter};
 
+/// Longest wait until the node counts the organisation as a member: one comparison with one peer. What is published before is
+/// refused.
+const STANDING_WAIT: Duration = Duration::from_secs(20);
+/// Time between two looks at the standing.
+const STANDING_INTERVAL: Duration = Duration::from_millis(50);
 /// Time between two looks at how much has arrived.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks without news after which the first records are taken to have arrived.
 const QUIET_LOOKS: u32 = 6;
 
 pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failure> {
-    let text = Zeroizing::new(if args.code == "-" { session::read_line()? } else { args.code });
+    let Some(code) = args.code else { return accept::run(session).await };
+    let text = Zeroizing::new(if code == "-" { session::read_line()? } else { code });
     let unusable =
         |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the invite cannot be used").caused_by(error);
     let code = InviteCode::decode(&text).map_err(|error| unusable(&error))?;
@@ -74,6 +83,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         node.join(v1::JoinRequest { code: text.to_string(), envelopes }).await?;
     }
     keep_charter(&session.home, &way.charter)?;
+    let why = standing(&node, &identity.org()).await?;
     let arrived = watch(session, &node, args.wait).await?;
     session.printer.object(
         "join/1",
@@ -83,6 +93,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
             "organisation": identity.org().to_string(),
             "inviter": code.invitation.inviter.to_string(),
             "hosted": way.is_hosted,
+            "standing": why.standing,
             "records": arrived.live,
             "members": arrived.members,
             "links": arrived.links,
@@ -94,8 +105,25 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         count(arrived.live, "record"),
         count(arrived.members, "member")
     ))?;
-    session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
+    if why.standing == MEMBER {
+        session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
+    } else {
+        session.printer.line(&format!("Standing      {}", standing_words(&why)))?;
+        session.printer.next(&format!("fingerpost why {} to see what is missing", identity.org().short()));
+    }
     Ok(Exit::Done)
+}
+
+/// Why the organisation has its standing, once the node counts it as a member or the wait is over.
+async fn standing(node: &NodeClient, org: &OrgId) -> Result<v1::WhyReply, Failure> {
+    let ends = tokio::time::Instant::now() + STANDING_WAIT;
+    loop {
+        let why = node.why(org).await?;
+        if why.standing == MEMBER || tokio::time::Instant::now() >= ends {
+            return Ok(why);
+        }
+        tokio::time::sleep(STANDING_INTERVAL).await;
+    }
 }
 
 /// How this organisation gets in: by its node's own joining, or through a node that is in the network already.
@@ -107,7 +135,9 @@ struct Way {
 
 impl Way {
     async fn find(node: &NodeClient, code: &InviteCode, text: &str, status: &v1::StatusReply) -> Result<Way, Failure> {
-        if status.network.is_empty() {
+        // A node that is in this network and linked to nobody may be one whose organisation left: it dials the inviter again.
+        let is_alone = status.network == code.network.0 && status.links == 0;
+        if status.network.is_empty() || (is_alone && status.node_key != code.node_key.as_bytes()) {
             let request = v1::JoinRequest { code: text.to_owned(), envelopes: Vec::new() };
             let reply = node.introduce(request).await.map_err(|failure| {
                 failure.hint(format!(
@@ -134,6 +164,16 @@ impl Way {
 }
 
 fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &str) -> Result<(), Failure> {
+    let mut lines = charter_lines(charter);
+    let until = UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
+    lines.push(format!("Invited by    {}, valid until {}", shown(inviter), date_time(until)));
+    lines.push("You share     only what you publish; members can see that you are a member".to_owned());
+    lines.push(format!("Check words   {}   (compare them with the inviter by phone)", code.check_words().join(" · ")));
+    lines.iter().try_for_each(|line| session.printer.line(line))
+}
+
+/// What a charter says, line by line.
+pub(super) fn charter_lines(charter: &Charter) -> Vec<String> {
     let text = &charter.text;
     let mut lines =
         vec![format!("Network       {}", shown(&text.name)), format!("Purpose       {}", shown(&text.purpose))];
@@ -147,11 +187,7 @@ fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &
     if !text.licence_url.is_empty() {
         lines.push(format!("Licence       {}", shown(&text.licence_url)));
     }
-    let until = UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
-    lines.push(format!("Invited by    {}, valid until {}", shown(inviter), date_time(until)));
-    lines.push("You share     only what you publish; members can see that you are a member".to_owned());
-    lines.push(format!("Check words   {}   (compare them with the inviter by phone)", code.check_words().join(" · ")));
-    lines.iter().try_for_each(|line| session.printer.line(line))
+    lines
 }
 
 /// The card and the acceptance, signed, as envelopes.

@@ -2,13 +2,18 @@
 
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::v1;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::vouch;
 use crate::failure::{Exit, Failure};
-use crate::output::moment::count;
+use crate::output::moment::{count, date, rfc3339};
 use crate::session::Session;
 
+/// Vouchers named in a table row before the rest is counted.
+const VOUCHERS_NAMED_MAX: usize = 3;
+
 pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
+    vouch::settle_where_possible(session).await;
     let members = session.node().await?.members().await?;
     let id = |bytes: &[u8]| OrgId::from_slice(bytes).map(|org| org.to_string());
     let objects: Vec<_> = members
@@ -23,6 +28,10 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
                 "records": member.records,
                 "endpoints": member.endpoints,
                 "vouched_by": member.vouched_by.iter().map(|org| id(org)).collect::<Vec<_>>(),
+                "objected_by": member.objected_by.iter().map(|org| id(org)).collect::<Vec<_>>(),
+                "since": if member.accepted_ms == 0 { Value::Null } else { json!(rfc3339(member.accepted_ms)) },
+                "left": member.left,
+                "blocked_here": member.blocked,
             })
         })
         .collect();
@@ -35,28 +44,58 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     let rows: Vec<Vec<String>> = members
         .iter()
         .map(|member| {
-            let vouchers: Vec<String> = member.vouched_by.iter().map(|org| name_of(&members, org)).collect();
             vec![
                 member.name.clone(),
                 short(&member.organisation),
-                standing(member).to_owned(),
+                standing_words(member),
                 member.records.to_string(),
-                vouchers.join(", "),
-                member.endpoints.join(" "),
+                vouchers(&members, member),
+                if member.accepted_ms == 0 { "-".to_owned() } else { date(member.accepted_ms) },
             ]
         })
         .collect();
-    session.printer.table(&["organisation", "id", "standing", "records", "vouched for by", "node"], &rows)?;
+    session.printer.table(&["organisation", "id", "standing", "records", "vouched for by", "since"], &rows)?;
     let inside = members.iter().filter(|member| member.member).count();
     session.printer.note(&format!("{}, {} waiting or out", count(inside, "member"), members.len() - inside));
+    if members.iter().any(|member| !member.member || !member.objected_by.is_empty() || member.blocked) {
+        session.printer.next("what is missing or said against one: fingerpost why ORG");
+    }
     Ok(Exit::Done)
 }
 
+/// In JSON; kept from the first version of `members/1`.
 fn standing(member: &v1::MemberState) -> &'static str {
     match (member.member, member.founder) {
         (true, true) => "founder",
         (true, false) => "member",
         (false, _) => "not a member",
+    }
+}
+
+/// For people, with the reason when it is none of the usual.
+fn standing_words(member: &v1::MemberState) -> String {
+    let standing = match member.standing.as_str() {
+        "participant" if member.left => "left".to_owned(),
+        "participant" => format!("put out ({})", count(member.objected_by.len(), "objection")),
+        "claimant" => "waiting".to_owned(),
+        _ if !member.objected_by.is_empty() => {
+            format!("{} ({})", standing(member), count(member.objected_by.len(), "objection"))
+        }
+        _ => standing(member).to_owned(),
+    };
+    if member.blocked { format!("{standing}, blocked here") } else { standing }
+}
+
+fn vouchers(members: &[v1::MemberState], member: &v1::MemberState) -> String {
+    let mut names: Vec<String> =
+        member.vouched_by.iter().take(VOUCHERS_NAMED_MAX).map(|org| name_of(members, org)).collect();
+    if member.vouched_by.len() > VOUCHERS_NAMED_MAX {
+        names.push(format!("{} more", member.vouched_by.len() - VOUCHERS_NAMED_MAX));
+    }
+    match names.as_slice() {
+        [] if member.founder => "(founder)".to_owned(),
+        [] => "nobody".to_owned(),
+        names => names.join(", "),
     }
 }
 

@@ -115,8 +115,9 @@ pub(super) async fn find_organisation(node: &NodeClient, text: &str) -> Result<O
     });
     match named.collect::<Vec<_>>().as_slice() {
         [org] => Ok(*org),
-        [] => Err(Failure::new(Exit::Usage, format!("no organisation is called {text:?}"))
-            .hint("see them: fingerpost members")),
+        [] => Err(Failure::new(Exit::Usage, format!("no organisation is called {text:?}")).hint(
+            "see them: fingerpost members; one that nobody here knows yet is named by its whole id of 64 characters",
+        )),
         several => Err(several
             .iter()
             .fold(

@@ -130,7 +130,12 @@ impl Report {
             Some(_) if self.published() > 0 => Exit::Partial,
             Some(broken) => broken.exit(),
             None if !self.superseded.is_empty() || !self.concurrent.is_empty() => Exit::Conflict,
-            None if !self.rejected.is_empty() || !self.problems.is_empty() => Exit::Invalid,
+            None if !self.problems.is_empty() => Exit::Invalid,
+            None if !self.rejected.is_empty() => {
+                // Data to correct goes before rules: correcting it is up to who runs the command.
+                let exits: Vec<Exit> = self.rejected.iter().map(|refused| Exit::of_rejection(&refused.error)).collect();
+                if exits.contains(&Exit::Invalid) { Exit::Invalid } else { Exit::Refused }
+            }
             None => Exit::Done,
         }
     }

@@ -396,7 +396,9 @@ async fn each_answer_of_the_node_has_its_place_in_the_report_and_its_exit_code()
         error: "name".into(),
         message: "why".into(),
     };
+    let by_policy = v1::PublishResult { error: "not-a-member".into(), ..result(Outcome::Rejected, false) };
     let cases = [
+        (by_policy, Exit::Refused),
         (result(Outcome::Published, false), Exit::Done),
         (result(Outcome::Duplicate, false), Exit::Done),
         (result(Outcome::Published, true), Exit::Conflict),

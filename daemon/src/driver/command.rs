@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::node::{Input, Node, Outcome, Peer};
@@ -10,6 +11,7 @@ use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::blocking::Blocked;
 use super::invites::Invites;
 use super::links::{FramesInWork, LinkQueue};
 use crate::store::{Store, Usage};
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     },
     /// Let the holder of the one-time key knock.
     RegisterInvite { invitation: v1::Invitation, reply: oneshot::Sender<Result<(), String>> },
+    /// Show an organisation's records no more, or again. Answers whether anything changed, or why not.
+    Block { org: OrgId, lift: bool, reply: oneshot::Sender<Result<bool, String>> },
     /// The one-time key opened the door once; that was all it was for.
     InviteUsed { key: PublicKey },
     /// Look at the state between two batches.
@@ -62,6 +66,8 @@ pub(crate) struct View<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) read_only: Option<&'a str>,
     pub(super) invites: &'a Invites,
+    /// Organisations that this node does not show.
+    pub(crate) blocked: &'a Blocked,
 }
 
 impl View<'_> {

@@ -12,10 +12,10 @@ use fingerpost_proto::time::Hlc;
 use crate::catalogue::{Catalogue, Listed};
 
 /// Changes with every change of the layout.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 /// `audience(1) key(16) vid(16) hlc(8) device(4) lease hours(2) lapsed(1)`
 const ENTRY_BYTES: usize = 48;
-/// `state(1) audience(1) key(16) kind(2) record(16)`
+/// `state(1) audience(1) key(16) kind(2) record(16)`; of a removal `at_ms(8)` and zeros stand in place of the record.
 const LISTED_BYTES: usize = 36;
 /// `publisher(32) key(32)`
 const DEVICE_BYTES: usize = 64;
@@ -55,6 +55,11 @@ pub(super) fn write(node: &Node, catalogue: &Catalogue) -> Vec<u8> {
             Listed::Withdrawn { slot } => (2, slot, Kind(0), RecordId::default()),
             Listed::Lapsed { slot } => (3, slot, Kind(0), RecordId::default()),
             Listed::LiveOfMembers { slot } => (4, slot, Kind(0), RecordId::default()),
+            Listed::Hidden { slot } => (5, slot, Kind(0), RecordId::default()),
+            Listed::Removed { slot, at_ms } => {
+                let at = at_ms.to_be_bytes();
+                (6, slot, Kind(0), RecordId(std::array::from_fn(|i| at.get(i).copied().unwrap_or(0))))
+            }
         };
         bytes.extend([state, slot.audience.number()]);
         bytes.extend(slot.key.0);
@@ -115,6 +120,8 @@ pub(super) fn read(bytes: &[u8], node: &mut Node, catalogue: &Catalogue) -> Opti
             1 => Listed::Gone { kind, record },
             2 => Listed::Withdrawn { slot },
             3 => Listed::Lapsed { slot },
+            5 => Listed::Hidden { slot },
+            6 => Listed::Removed { slot, at_ms: u64::from_be_bytes(std::array::from_fn(|i| record.0[i])) },
             _ => Listed::LiveOfMembers { slot },
         })
     }));
@@ -175,6 +182,8 @@ mod tests {
         let (mut node, catalogue) = empty();
         (1..100).for_each(|n| node.restore_entry(slot(n), entry(n), OrgId([n % 4; 32]), [n % 7; 32]));
         catalogue.list_all((1..100).map(|n| match n % 5 {
+            1 if n % 2 == 0 => Listed::Hidden { slot: slot(n) },
+            2 if n % 2 == 0 => Listed::Removed { slot: slot(n), at_ms: 1_790_000_000_000 + u64::from(n) },
             0 => Listed::LiveOfMembers { slot: slot(n) },
             1 => Listed::Withdrawn { slot: slot(n) },
             2 => Listed::Lapsed { slot: slot(n) },

@@ -10,10 +10,9 @@ use fingerpost_proto::version::SignedVersion;
 
 use super::answers::Answer;
 use super::limits::{ANSWER_BYTES_MAX, ANSWERED_ROW_BYTES_MIN};
-use super::restoring::CURSORS;
-use super::{Driver, cursors, short};
+use super::{Driver, short};
 use crate::clock;
-use crate::store::{self, BATCH_OPERATIONS_MAX, Durability, StoreError};
+use crate::store::{BATCH_OPERATIONS_MAX, Durability, StoreError};
 
 /// Bytes of envelopes in one commit; the store takes up to four times as many.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -89,7 +88,7 @@ impl Driver {
                 committed = self.store.commit(std::mem::take(&mut part), durability).map(drop);
             }
             bytes += operation_bytes;
-            part.push(into_store(operation.clone()));
+            part.push(self.to_store(operation.clone()));
         }
         if !part.is_empty() && committed.is_ok() {
             committed = self.store.commit(part, durability).map(drop);
@@ -113,14 +112,17 @@ impl Driver {
                 }
                 Operation::Lapse { slot, has_lapsed: true } => self.catalogue.lapse(&slot),
                 Operation::Lapse { slot, has_lapsed: false } => self.show_again(&slot),
-                Operation::Forget { slot } => self.catalogue.forget(&slot),
+                Operation::Forget { slot } => {
+                    self.catalogue.forget(&slot);
+                    self.show_removal(&slot);
+                }
                 Operation::Cursors { .. } => {}
             }
         }
     }
 
     /// A version whose lease runs again.
-    fn show_again(&self, slot: &Slot) {
+    pub(super) fn show_again(&self, slot: &Slot) {
         // A damaged row is met again, and healed, by whoever reads it.
         if let Ok(Some(row)) = self.reader.get(slot)
             && let Ok(version) = SignedVersion::read(row.envelope)
@@ -140,6 +142,9 @@ impl Driver {
             }
             Output::SendVersions { to, want, slots, more: has_more } => {
                 self.answer_in_time(&to, Answer { want, slots, has_more }, more);
+            }
+            Output::Dial { peer } if self.blocked_nodes.contains(&peer) => {
+                self.handle(Input::DialFailed { peer, why: DialFailure::Refused }, more);
             }
             Output::Dial { peer } => {
                 if self.dials.try_send(peer).is_err() {
@@ -322,17 +327,6 @@ impl Driver {
             Notice::Farewell { peer, message } => {
                 tracing::info!(peer = %short(&peer), message, "the peer ends the link")
             }
-        }
-    }
-}
-
-fn into_store(operation: Operation) -> store::Operation {
-    match operation {
-        Operation::Put { slot, kind, vid, envelope, own } => store::Operation::Put { slot, kind, vid, envelope, own },
-        Operation::Lapse { slot, has_lapsed } => store::Operation::Lapse { slot, has_lapsed },
-        Operation::Forget { slot } => store::Operation::Forget { slot },
-        Operation::Cursors { places } => {
-            store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }
         }
     }
 }

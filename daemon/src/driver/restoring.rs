@@ -11,6 +11,7 @@ use fingerpost_proto::version::SignedVersion;
 use prost::Message;
 
 use super::{Driver, View, cursors};
+use crate::catalogue::Removal;
 use crate::clock;
 use crate::store::StoreError;
 
@@ -44,6 +45,7 @@ impl Driver {
     /// With the `index` of a clean stop only cards and statements are read from the store, which are its first rows.
     pub(super) fn restore(&mut self, index: Option<Vec<u8>>) -> Result<(), RestoreError> {
         self.catalogue.clear();
+        self.restore_blocked()?;
         for part in 0..INVITE_PARTS_MAX {
             if let Some(part) = self.reader.meta(&format!("{INVITES}{part}"))? {
                 self.invites.read(&part);
@@ -64,7 +66,9 @@ impl Driver {
             match row {
                 Ok(row) => {
                     let lapsed = row.lapsed;
-                    if let Ok(version) = SignedVersion::read(row.envelope) {
+                    if let Some(removal) = Removal::read(&row.envelope) {
+                        catalogue.put_removal(slot, row.kind, &removal);
+                    } else if let Ok(version) = SignedVersion::read(row.envelope) {
                         catalogue.put(slot, &version, lapsed);
                         node.restore(version, lapsed);
                     }

@@ -13,6 +13,8 @@ use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
 use prost::Message;
 
+mod removals;
+
 use super::links::Queued;
 use super::*;
 use crate::store::{MemoryFaults, MemoryStore};
@@ -95,7 +97,8 @@ impl Rig {
         rig.network = Charter::read(&charter).unwrap().network;
         let card = rig.sign(&key(1), Kind::CARD, card_record_id(&rig.org, &card), &card);
         let record = statement_record_id(&rig.org, Kind::ACCEPTANCE, None);
-        let acceptance = rig.sign(&key(2), Kind::ACCEPTANCE, record, &v1::Acceptance::default().encode_to_vec());
+        let acceptance = v1::Acceptance { charter: rig.network.0.to_vec(), ..Default::default() }.encode_to_vec();
+        let acceptance = rig.sign(&key(2), Kind::ACCEPTANCE, record, &acceptance);
         rig.driver.found(&charter, vec![card, acceptance], None).unwrap();
         rig
     }

@@ -4,9 +4,12 @@
 //! Always: whatever comes through [`Directory`] may be shown to anyone.
 //! Spec: `spec/10-feed.md`, section 2. Tested with the in-memory directory in `feed/memory.rs`.
 
-use fingerpost_proto::id::{OrgId, RecordId, Vid};
+use std::sync::Arc;
+
+use fingerpost_proto::id::{NetworkId, OrgId, RecordId, Vid};
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::time::{Hlc, UnixHour, UnixMillis};
+use fingerpost_proto::v1;
 
 /// One live record in its winning version.
 #[derive(Clone, Debug)]
@@ -65,12 +68,38 @@ impl Change {
     }
 }
 
+/// What anyone may know of the network: what its members signed up to, and who they are.
+#[derive(Clone, Debug)]
+pub struct Roll {
+    /// Names the network: the digest of the charter.
+    pub network: NetworkId,
+    /// As signed.
+    pub charter: v1::Charter,
+    /// Members by OrgId. Whether this node shows their records plays no part.
+    pub signatories: Vec<Signatory>,
+}
+
+/// A member of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signatory {
+    /// The organisation.
+    pub org: OrgId,
+    /// On its card; may be empty.
+    pub name: String,
+    /// Named in the charter.
+    pub is_founder: bool,
+    /// When it accepted the charter, if it did.
+    pub since_ms: Option<UnixMillis>,
+    /// Participants that vouch for it.
+    pub vouched_by: Vec<OrgId>,
+}
+
 /// What is known about a record id.
 #[derive(Clone, Debug)]
 pub enum Lookup {
     /// Visible now.
     Live(Box<Entry>),
-    /// Visible once, and withdrawn or lapsed since.
+    /// Visible once, and withdrawn or lapsed since, or its publisher is no longer shown.
     Gone {
         /// What it was about.
         kind: Kind,
@@ -103,6 +132,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Absolute URL of the licence under which everything visible may be used.
     fn licence_url(&self) -> String;
+
+    /// The network and its members; `None` before this node is in one.
+    fn roll(&self) -> Option<Arc<Roll>>;
 
     /// Number of visible records of `kind`.
     fn count(&self, kind: Kind) -> usize;

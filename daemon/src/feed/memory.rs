@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use fingerpost_proto::id::{OrgId, RecordId, Vid};
 use fingerpost_proto::kind::{Audience, Kind};
@@ -12,7 +12,7 @@ use fingerpost_proto::time::{Hlc, UnixHour, UnixMillis};
 use fingerpost_proto::v1;
 use prost::Message;
 
-use super::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed};
+use super::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed, Roll, Signatory};
 
 /// The clock of every test: 2026-03-01T09:30:00Z.
 pub(crate) const NOW_MS: UnixMillis = 1_772_357_400_000;
@@ -97,6 +97,30 @@ impl Directory for MemoryDirectory {
 
     fn network_name(&self) -> String {
         "Harbour <Network> & Friends".to_owned()
+    }
+
+    fn roll(&self) -> Option<Arc<Roll>> {
+        let signatory = |n: u8| Signatory {
+            org: OrgId([n; 32]),
+            name: format!("Pantry {n} <script>alert(1)</script>"),
+            is_founder: n == 1,
+            since_ms: (n > 1).then_some(NOW_MS),
+            vouched_by: if n > 1 { vec![OrgId([1; 32])] } else { Vec::new() },
+        };
+        let charter = v1::Charter {
+            name: self.network_name(),
+            purpose: "Current information\n<b>for all</b>".to_owned(),
+            principles: vec!["Nobody owns the <i>list</i>".to_owned()],
+            founders: vec![vec![1; 32]],
+            vouches_needed: 1,
+            objections_needed: 2,
+            lease_days_default: 180,
+            lease_days_max: 400,
+            licence_url: "javascript:alert(1)".to_owned(),
+            ..Default::default()
+        };
+        let network = fingerpost_proto::id::NetworkId([9; 32]);
+        Some(Arc::new(Roll { network, charter, signatories: (1..=60).map(signatory).collect() }))
     }
 
     fn licence_url(&self) -> String {

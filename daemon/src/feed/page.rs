@@ -77,7 +77,7 @@ struct Listed {
     confirmed: String,
 }
 
-fn rendered(reader: &Reader<'_>, page: &impl Template) -> Result<Reply, Refusal> {
+pub(super) fn rendered(reader: &Reader<'_>, page: &impl Template) -> Result<Reply, Refusal> {
     let html = page.render().map_err(|error| Refusal::Rendering { reason: error.to_string() })?;
     let mut reply = Reply::html(html);
     reply.content_language = reader.content_language();
@@ -86,7 +86,7 @@ fn rendered(reader: &Reader<'_>, page: &impl Template) -> Result<Reply, Refusal>
 }
 
 /// The licence as a link target.
-fn licence(reader: &Reader<'_>) -> String {
+pub(super) fn licence(reader: &Reader<'_>) -> String {
     super::safe::web_address(&reader.directory().licence_url()).unwrap_or_else(|| "/".to_owned())
 }
 

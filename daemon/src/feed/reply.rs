@@ -38,7 +38,9 @@ pub(crate) enum Refusal {
     PageTooLarge,
     #[error("there is no such {what} here")]
     NotFound { what: String },
-    #[error("this {kind} was withdrawn by its publisher, or nobody confirmed it in time")]
+    #[error(
+        "this {kind} was withdrawn by its publisher, nobody confirmed it in time, or its publisher is not shown any more"
+    )]
     Gone { kind: Kind },
     #[error("only GET and HEAD are answered here")]
     Method,

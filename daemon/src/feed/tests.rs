@@ -15,6 +15,7 @@ use super::{FeedSettings, router};
 mod calendar;
 mod hsds;
 mod http;
+mod network;
 mod page;
 mod rpde;
 mod schema;

@@ -111,6 +111,16 @@ impl Dialler {
         self.shared.driver.send(Command::Introduce { peer }).await
     }
 
+    /// True when a node, at one of these addresses, admits the key of this one.
+    pub(crate) async fn is_admitted(&self, peer: Peer, addresses: &[String]) -> bool {
+        for address in addresses {
+            if dial(address, peer, &self.shared.identity, DIAL_DEADLINE).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// State of every node that is dialled.
     pub(crate) fn states(&self) -> BTreeMap<Peer, DialState> {
         self.states_mut().clone()

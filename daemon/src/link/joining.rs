@@ -26,6 +26,9 @@ pub(crate) enum JoinError {
     Dial(#[from] DialError),
     #[error("the inviter's node answered: {0}")]
     Refused(String),
+    /// The connection ended first. The request may have been carried out.
+    #[error("the connection to the inviter's node ended before it had answered ({0}); try again")]
+    NoAnswer(String),
     #[error("the inviter's node sent a charter that cannot be used: {0}")]
     Charter(#[from] CharterError),
     #[error(
@@ -89,7 +92,7 @@ impl Joining {
         Ok(Introduction { charter: reply.charter, inviter_card: reply.inviter_card, clock_ms: reply.clock_ms })
     }
 
-    /// Hands in card and acceptance.
+    /// Hands in card and acceptance. After [`JoinError::NoAnswer`] they may have been taken all the same.
     pub(crate) async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
         let reply = self.client.admit(v1::AdmitRequest { envelopes }).await.map_err(refused)?.into_inner();
         if reply.refusal.is_empty() {
@@ -101,5 +104,20 @@ impl Joining {
 }
 
 fn refused(status: tonic::Status) -> JoinError {
-    JoinError::Refused(status.message().chars().take(500).collect())
+    let words = status.message().chars().take(500).collect();
+    // A status that a server sent has no source; one that the transport made up has.
+    if std::error::Error::source(&status).is_some() { JoinError::NoAnswer(words) } else { JoinError::Refused(words) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_a_server_sent_is_a_refusal_and_a_broken_connection_is_none() {
+        let sent = tonic::Status::permission_denied("the key is used up");
+        assert!(matches!(refused(sent), JoinError::Refused(words) if words == "the key is used up"));
+        let broken = tonic::Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
+        assert!(matches!(refused(broken), JoinError::NoAnswer(_)));
+    }
 }

@@ -30,7 +30,7 @@ use crate::rpc::peer_client::PeerClient;
 use crate::rpc::peer_server::{Peer, PeerServer};
 
 /// Longer than any test should take; a wait this long is a failure, never a pass.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])

@@ -2,7 +2,13 @@
 //!
 //! In: cards and statements, in any order. Out: the [`Standing`] of every organisation.
 //! Always: the same statements give the same standings, whatever the order in which they came.
-//! Spec: `spec/05-network.md`, section 5. Tested: below, by property.
+//! Spec: `spec/05-network.md`, section 5. Tested: `members/tests.rs`, by property.
+
+mod explanation;
+#[cfg(test)]
+mod tests;
+
+pub use explanation::{Explanation, Missing, ObjectionHeard, VouchHeard, Way, Weight};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +53,18 @@ pub struct Statements {
     pub leaves: BTreeMap<OrgId, Hlc>,
     /// (who vouches, for whom).
     pub vouches: BTreeSet<(OrgId, OrgId)>,
+    /// (who took a vouch back, for whom): an invitation of the first counts no longer for the second. Never in `vouches`, too.
+    pub taken_back: BTreeSet<(OrgId, OrgId)>,
     /// (who objects, to whom).
     pub objections: BTreeSet<(OrgId, OrgId)>,
+}
+
+impl Statements {
+    /// When the organisation left, if it has not accepted the charter again since.
+    pub fn left(&self, org: &OrgId) -> Option<Hlc> {
+        let leave = self.leaves.get(org)?;
+        self.acceptances.get(org).is_none_or(|accepted| accepted.hlc <= *leave).then_some(*leave)
+    }
 }
 
 /// Standing of every organisation that has one; all others are strangers.
@@ -56,6 +72,9 @@ pub struct Statements {
 pub struct Standings {
     standings: BTreeMap<OrgId, Standing>,
     vouched_by: BTreeMap<OrgId, BTreeSet<OrgId>>,
+    objected_by: BTreeMap<OrgId, BTreeSet<OrgId>>,
+    /// Who is vouched for by an invitation alone, with its inviter.
+    invited_by: BTreeMap<OrgId, OrgId>,
 }
 
 impl Standings {
@@ -63,7 +82,8 @@ impl Standings {
     ///
     /// P is the least set that holds the founders and every signatory vouched for by at least `vouches_needed`
     /// organisations in P. Members are P without those who left and those objected to by at least `objections_needed`
-    /// organisations of P. An invitation counts as its inviter's vouch unless two organisations claim its key.
+    /// organisations of P. An invitation counts as its inviter's vouch unless two organisations claim its key, or the inviter
+    /// has taken a vouch for that organisation back.
     pub fn evaluate(charter: &Charter, statements: &Statements) -> Standings {
         let mut claims: BTreeMap<(OrgId, PublicKey), BTreeSet<OrgId>> = BTreeMap::new();
         for (org, accepted) in &statements.acceptances {
@@ -76,12 +96,13 @@ impl Standings {
         for (from, to) in &statements.vouches {
             vouchers.entry(*to).or_default().insert(*from);
         }
+        let mut invited_by: BTreeMap<OrgId, OrgId> = BTreeMap::new();
         for (org, accepted) in &statements.acceptances {
-            match accepted.invitation {
-                Some(invitation) if claims.get(&invitation).is_some_and(|orgs| orgs.len() == 1) => {
-                    vouchers.entry(*org).or_default().insert(invitation.0);
-                }
-                _ => {}
+            let sole = accepted.invitation.filter(|claim| claims.get(claim).is_some_and(|orgs| orgs.iter().eq([org])));
+            if let Some((inviter, _)) = sole.filter(|(inviter, _)| !statements.taken_back.contains(&(*inviter, *org)))
+                && vouchers.entry(*org).or_default().insert(inviter)
+            {
+                invited_by.insert(*org, inviter);
             }
         }
         // Each round looks only at those for whom a new participant vouches, so the whole is linear in the vouches.
@@ -101,26 +122,28 @@ impl Standings {
                 }
             }
         }
+        // What strangers say depends on who was listening: it must not show.
+        for voices in vouchers.values_mut() {
+            voices.retain(|voucher| participants.contains(voucher));
+        }
+        vouchers.retain(|_, voices| !voices.is_empty());
+        invited_by.retain(|_, inviter| participants.contains(inviter));
         let mut standings: BTreeMap<OrgId, Standing> = BTreeMap::new();
         for (_, claimants) in claims.iter().filter(|((inviter, _), _)| participants.contains(inviter)) {
             for org in claimants.iter().take(CLAIMANTS_PER_INVITATION_MAX) {
                 standings.insert(*org, Standing::Claimant);
             }
         }
-        let mut objectors: BTreeMap<OrgId, usize> = BTreeMap::new();
-        for (_, to) in statements.objections.iter().filter(|(from, _)| participants.contains(from)) {
-            *objectors.entry(*to).or_default() += 1;
+        let mut objected_by: BTreeMap<OrgId, BTreeSet<OrgId>> = BTreeMap::new();
+        for (from, to) in statements.objections.iter().filter(|(from, _)| participants.contains(from)) {
+            objected_by.entry(*to).or_default().insert(*from);
         }
         for org in &participants {
-            let objections = objectors.get(org).copied().unwrap_or(0);
-            let left = statements
-                .leaves
-                .get(org)
-                .is_some_and(|leave| statements.acceptances.get(org).is_none_or(|accepted| accepted.hlc <= *leave));
-            let is_member = !left && objections < charter.objections_needed as usize;
+            let objections = objected_by.get(org).map_or(0, BTreeSet::len);
+            let is_member = statements.left(org).is_none() && objections < charter.objections_needed as usize;
             standings.insert(*org, if is_member { Standing::Member } else { Standing::Participant });
         }
-        Standings { standings, vouched_by: vouchers }
+        Standings { standings, vouched_by: vouchers, objected_by, invited_by }
     }
 
     /// Standing of one organisation.
@@ -133,180 +156,18 @@ impl Standings {
         self.standings.iter().map(|(org, standing)| (org, *standing))
     }
 
-    /// Who vouches for an organisation, by statement or invitation.
+    /// Participants that vouch for an organisation, by statement or invitation.
     pub fn vouched_by(&self, org: &OrgId) -> impl Iterator<Item = &OrgId> {
         self.vouched_by.get(org).into_iter().flatten()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use ed25519_dalek::SigningKey;
-    use proptest::prelude::*;
-    use prost::Message;
-
-    use super::*;
-    use crate::v1;
-
-    fn org(n: u8) -> OrgId {
-        OrgId([n; 32])
+    /// Participants that object to an organisation.
+    pub fn objected_by(&self, org: &OrgId) -> impl Iterator<Item = &OrgId> {
+        self.objected_by.get(org).into_iter().flatten()
     }
 
-    fn key(seed: u8) -> PublicKey {
-        PublicKey::from_bytes(SigningKey::from_bytes(&[seed; 32]).verifying_key().as_bytes()).unwrap()
-    }
-
-    fn charter(vouches_needed: u32, objections_needed: u32) -> Charter {
-        let charter = v1::Charter {
-            name: "City".into(),
-            founders: vec![vec![1; 32], vec![2; 32]],
-            vouches_needed,
-            objections_needed,
-            lease_days_default: 180,
-            lease_days_max: 400,
-            nonce: vec![0; 16],
-            ..Default::default()
-        };
-        Charter::read(&charter.encode_to_vec()).unwrap()
-    }
-
-    fn accept(statements: &mut Statements, n: u8, invitation: Option<(u8, u8)>) {
-        let invitation = invitation.map(|(inviter, seed)| (org(inviter), key(seed)));
-        statements.acceptances.insert(org(n), Accepted { hlc: Hlc(10), invitation });
-    }
-
-    #[test]
-    fn founders_are_members_and_an_invited_signatory_joins() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((1, 50)));
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        assert_eq!(standings.of(&org(1)), Standing::Member);
-        assert_eq!(standings.of(&org(3)), Standing::Member);
-        assert_eq!(standings.of(&org(4)), Standing::Stranger);
-    }
-
-    #[test]
-    fn an_invitation_by_a_stranger_counts_for_nothing() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((9, 50)));
-        assert_eq!(Standings::evaluate(&charter(1, 2), &statements).of(&org(3)), Standing::Stranger);
-    }
-
-    #[test]
-    fn two_strangers_who_vouch_for_each_other_stay_outside() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, None);
-        accept(&mut statements, 4, None);
-        statements.vouches.extend([(org(3), org(4)), (org(4), org(3))]);
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        assert_eq!((standings.of(&org(3)), standings.of(&org(4))), (Standing::Stranger, Standing::Stranger));
-    }
-
-    #[test]
-    fn a_key_claimed_by_two_organisations_counts_for_neither_until_the_inviter_vouches() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((1, 50)));
-        accept(&mut statements, 4, Some((1, 50)));
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        assert_eq!((standings.of(&org(3)), standings.of(&org(4))), (Standing::Claimant, Standing::Claimant));
-        statements.vouches.insert((org(1), org(4)));
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        assert_eq!((standings.of(&org(3)), standings.of(&org(4))), (Standing::Claimant, Standing::Member));
-    }
-
-    #[test]
-    fn a_strangers_own_invitation_over_the_same_key_harms_nobody() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((1, 50)));
-        accept(&mut statements, 9, Some((8, 50)));
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        assert_eq!((standings.of(&org(3)), standings.of(&org(9))), (Standing::Member, Standing::Stranger));
-    }
-
-    #[test]
-    fn of_many_claimants_of_one_key_the_two_lowest_are_kept() {
-        let mut statements = Statements::default();
-        (3..9).for_each(|n| accept(&mut statements, n, Some((1, 50))));
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        let kept: Vec<u8> = (3..9).filter(|n| standings.of(&org(*n)) == Standing::Claimant).collect();
-        assert_eq!(kept, [3, 4]);
-    }
-
-    #[test]
-    fn two_vouches_are_needed_where_the_charter_says_so() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((1, 50)));
-        assert_eq!(Standings::evaluate(&charter(2, 2), &statements).of(&org(3)), Standing::Claimant);
-        statements.vouches.insert((org(2), org(3)));
-        assert_eq!(Standings::evaluate(&charter(2, 2), &statements).of(&org(3)), Standing::Member);
-    }
-
-    #[test]
-    fn a_founder_can_be_put_out_and_those_it_vouched_for_stay() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((1, 50)));
-        statements.objections.insert((org(2), org(1)));
-        assert_eq!(Standings::evaluate(&charter(1, 2), &statements).of(&org(1)), Standing::Member);
-        statements.objections.insert((org(3), org(1)));
-        let standings = Standings::evaluate(&charter(1, 2), &statements);
-        assert_eq!((standings.of(&org(1)), standings.of(&org(3))), (Standing::Participant, Standing::Member));
-    }
-
-    #[test]
-    fn objections_by_strangers_count_for_nothing() {
-        let mut statements = Statements::default();
-        statements.objections.extend((10..30).map(|n| (org(n), org(1))));
-        assert_eq!(Standings::evaluate(&charter(1, 1), &statements).of(&org(1)), Standing::Member);
-    }
-
-    #[test]
-    fn who_left_is_no_member_until_it_accepts_again() {
-        let mut statements = Statements::default();
-        accept(&mut statements, 3, Some((1, 50)));
-        statements.leaves.insert(org(3), Hlc(20));
-        assert_eq!(Standings::evaluate(&charter(1, 2), &statements).of(&org(3)), Standing::Participant);
-        statements.leaves.insert(org(3), Hlc(5));
-        assert_eq!(Standings::evaluate(&charter(1, 2), &statements).of(&org(3)), Standing::Member);
-    }
-
-    /// The rule as the specification words it, by brute force.
-    fn reference(charter: &Charter, statements: &Statements) -> BTreeSet<OrgId> {
-        let mut participants = charter.founders.clone();
-        loop {
-            let fresh: Vec<OrgId> = statements
-                .acceptances
-                .keys()
-                .filter(|org| !participants.contains(org))
-                .filter(|org| {
-                    let vouches =
-                        participants.iter().filter(|from| statements.vouches.contains(&(**from, **org))).count();
-                    vouches >= charter.vouches_needed as usize
-                })
-                .copied()
-                .collect();
-            if fresh.is_empty() {
-                return participants;
-            }
-            participants.extend(fresh);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_evaluator_finds_the_least_fixpoint(
-            vouches in prop::collection::btree_set((1u8..12, 1u8..12), 0..40),
-            signatories in prop::collection::btree_set(3u8..12, 0..9),
-            needed in 1u32..3,
-        ) {
-            let mut statements = Statements::default();
-            signatories.iter().for_each(|n| accept(&mut statements, *n, None));
-            statements.vouches = vouches.iter().filter(|(a, b)| a != b).map(|(a, b)| (org(*a), org(*b))).collect();
-            let charter = charter(needed, 200);
-            let standings = Standings::evaluate(&charter, &statements);
-            let members: BTreeSet<OrgId> =
-                standings.iter().filter(|(_, standing)| *standing == Standing::Member).map(|(org, _)| *org).collect();
-            prop_assert_eq!(members, reference(&charter, &statements));
-        }
+    /// Who vouches for an organisation by an invitation alone, which no other organisation claims.
+    pub fn invited_by(&self, org: &OrgId) -> Option<&OrgId> {
+        self.invited_by.get(org)
     }
 }

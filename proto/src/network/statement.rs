@@ -40,6 +40,12 @@ pub enum StatementError {
         /// Kind in the header.
         kind: Kind,
     },
+    /// An acceptance that does not say which charter it accepts, or another one than its header.
+    #[error("an acceptance names the charter of its network by 32 bytes, this one says {found}")]
+    Charter {
+        /// What it says, in hexadecimal; empty when nothing.
+        found: String,
+    },
     /// A reason that is too long.
     #[error("the reason has {found} bytes, the limit is {max}")]
     ReasonTooLong {
@@ -127,6 +133,10 @@ impl Statement {
             }
             Kind::ACCEPTANCE => {
                 let acceptance: v1::Acceptance = message(kind, body)?;
+                if acceptance.charter != header.network.0 {
+                    let found = acceptance.charter.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+                    return Err(StatementError::Charter { found });
+                }
                 place(statement_record_id(&header.org, kind, None))?;
                 let invitation = match acceptance.invitation {
                     Some(invitation) => {

@@ -264,7 +264,7 @@ impl Node {
         }
         self.spread(now, batch.accepted, outputs);
         for (peer, vid, route) in batch.duplicates {
-            self.on_duplicate(peer, &vid, route, outputs);
+            self.on_duplicate(now, peer, &vid, route, outputs);
         }
         self.acknowledge(&batch.acknowledged, outputs);
         let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use super::frame::{Breach, read_compressed, read_frame, write_frame};
 use super::link::{Lacking, Link};
 use super::output::{Notice, Output};
 use super::reconciling::lower_bound;
-use super::spreading::read_route;
+use super::spreading::{prune, read_route};
 use super::{LogPlace, Node, Peer, versions_frames};
 use crate::PROTOCOL_LEVEL;
 use crate::canary::{Canary, is_out};
@@ -195,7 +195,7 @@ impl Node {
                 let versions = read_compressed(&frame)?;
                 return self.on_content(now, peer, Content::Versions(versions), outputs);
             }
-            Content::Prune(_) => self.broadcast.pruned(&peer),
+            Content::Prune(_) => outputs.extend(self.broadcast.pruned(now, &peer).into_iter().map(prune)),
             Content::Neighbours(frame) => self.on_neighbours(now, peer, &frame)?,
             Content::Beat(beat) => self.on_beat(now, peer, &beat, outputs),
             Content::Ping(ping) => {

@@ -96,6 +96,7 @@ impl Reject {
                 StatementError::Undecodable { .. } => "statement-undecodable",
                 StatementError::IdMismatch { .. } => "statement-id-mismatch",
                 StatementError::Subject { .. } => "statement-subject",
+                StatementError::Charter { .. } => "statement-charter",
                 StatementError::ReasonTooLong { .. } | StatementError::ReasonCharacter { .. } => "statement-reason",
                 StatementError::Card(_) => "card",
                 StatementError::CardOfAnother { .. } => "card-of-another",

@@ -122,11 +122,16 @@ impl Node {
         }
     }
 
-    /// A version was pushed that is here: perhaps its link does not belong into the tree.
-    pub(super) fn on_duplicate(&mut self, from: Peer, vid: &Vid, route: Route, outputs: &mut Vec<Output>) {
-        if self.broadcast.duplicate(&from, vid, route) {
-            outputs.push(prune(from));
-        }
+    /// A version was pushed that is here: a link does not belong into the tree, perhaps this one.
+    pub(super) fn on_duplicate(
+        &mut self,
+        now: UnixMillis,
+        from: Peer,
+        vid: &Vid,
+        route: Route,
+        outputs: &mut Vec<Output>,
+    ) {
+        outputs.extend(self.broadcast.duplicate(now, &from, vid, route).map(prune));
     }
 
     /// Sends announcements that wait, and asks for what was announced and did not come.
@@ -176,7 +181,7 @@ impl Node {
 
     /// Dials, drops and shuffles as the overlay wants.
     pub(super) fn mind_links(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        for action in self.neighbours.tick(now) {
+        for action in self.neighbours.tick(now, self.broadcast.is_before_beat(now)) {
             match action {
                 Action::Dial { peer } => outputs.push(Output::Dial { peer }),
                 Action::Shuffle { to, peers } => outputs.push(Output::Send { to: vec![to], frame: neighbours(&peers) }),
@@ -283,7 +288,7 @@ fn neighbours(peers: &[Peer]) -> Vec<u8> {
     write_frame(Content::Neighbours(v1::Neighbours { keys }))
 }
 
-fn prune(to: Peer) -> Output {
+pub(super) fn prune(to: Peer) -> Output {
     Output::Send { to: vec![to], frame: write_frame(Content::Prune(v1::Prune {})) }
 }
 

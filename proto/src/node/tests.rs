@@ -8,5 +8,6 @@ mod limits;
 mod membership;
 mod patience;
 mod spreading;
+mod statements;
 mod strikes;
 mod world;

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{OrgId, RecordId};
 use crate::key::PublicKey;
+use crate::kind::Kind;
 use crate::network::card::OrgCard;
 use crate::network::charter::Charter;
-use crate::network::members::{Accepted, Standing, Standings, Statements};
-use crate::network::statement::Statement;
+use crate::network::members::{Accepted, Explanation, Standing, Standings, Statements};
+use crate::network::statement::{Statement, statement_record_id};
 use crate::order::Precedence;
+use crate::time::Hlc;
 use crate::version::SignedVersion;
 
 /// Statements of one organisation without standing that are remembered: more than an honest newcomer makes.
@@ -81,6 +83,19 @@ impl Trust {
 
     pub(super) fn standings(&self) -> &Standings {
         &self.standings
+    }
+
+    /// Why an organisation has its standing.
+    pub(super) fn explain(&self, org: &OrgId) -> Explanation {
+        Explanation::of(&self.charter, &self.statements(), &self.standings, org)
+    }
+
+    /// When each organisation accepted, and left if it did not come back.
+    pub(super) fn accepted_and_left(&self) -> BTreeMap<OrgId, (Option<Hlc>, Option<Hlc>)> {
+        let statements = self.statements();
+        let orgs = statements.acceptances.keys().chain(statements.leaves.keys());
+        let accepted = |org: &OrgId| statements.acceptances.get(org).map(|accepted| accepted.hlc);
+        orgs.map(|org| (*org, (accepted(org), statements.left(org)))).collect()
     }
 
     /// The organisation one of whose nodes has this key.
@@ -181,6 +196,9 @@ impl Trust {
                 Statement::Acceptance(invitation) => {
                     let invitation = invitation.as_ref().filter(|_| place.invitation_holds == Some(true));
                     let invitation = invitation.map(|invitation| (invitation.inviter, invitation.one_time_key));
+                    if let Some((inviter, _)) = invitation.filter(|(inviter, _)| self.has_taken_back(inviter, org)) {
+                        statements.taken_back.insert((inviter, *org));
+                    }
                     statements.acceptances.insert(*org, Accepted { hlc: place.precedence.hlc, invitation });
                 }
                 Statement::Vouch(subject) => drop(statements.vouches.insert((*org, *subject))),
@@ -190,6 +208,12 @@ impl Trust {
             }
         }
         statements
+    }
+
+    /// A withdrawal does not say of whom it speaks, but it stands where the vouch stood.
+    fn has_taken_back(&self, inviter: &OrgId, org: &OrgId) -> bool {
+        let place = (*inviter, statement_record_id(inviter, Kind::VOUCH, Some(org)));
+        self.places.get(&place).is_some_and(|place| matches!(place.statement, Statement::Withdrawn))
     }
 
     fn drop_organisation(&mut self, org: &OrgId) {

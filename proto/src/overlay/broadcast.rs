@@ -26,8 +26,8 @@ use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
-use beat::Shape;
 pub use beat::{BEAT_HOPS_MAX, BEAT_INTERVAL_MS, Beat};
+use beat::{FORMER_MS, Relation, Shape};
 use missing::Missing;
 
 /// Versions whose spread is remembered, so that a second copy can be judged: about 400 KB.
@@ -150,6 +150,8 @@ pub struct Broadcast {
     repairs: BTreeSet<Peer>,
     own: Peer,
     shape: Shape,
+    /// The parent until lately, and when it was left.
+    former: Option<(Peer, UnixMillis)>,
     random: Random,
 }
 
@@ -159,6 +161,7 @@ impl Broadcast {
         Broadcast {
             own,
             shape: Shape::default(),
+            former: None,
             links: BTreeMap::new(),
             nodes: 0,
             recent: BTreeMap::new(),
@@ -203,7 +206,8 @@ impl Broadcast {
             recent.first = recent.first.filter(|first| *first != link.number);
         }
         self.missing.forget_link(link.number);
-        let parent = self.shape.forget_link(link.number);
+        let lazy = self.links.values().filter(|link| !link.is_eager).fold(0, |lazy, link| lazy | 1 << link.number);
+        let parent = self.shape.forget_link(link.number, lazy);
         let parent = self.links.iter().find(|(_, link)| Some(link.number) == parent).map(|(peer, _)| *peer);
         match parent {
             Some(parent) => self.make_eager(parent),
@@ -251,16 +255,25 @@ impl Broadcast {
         spread
     }
 
-    /// A version was pushed that is here already. True: tell `from` by `Prune` that it is to announce from now on.
-    pub fn duplicate(&mut self, from: &Peer, id: &Vid, route: Route) -> bool {
-        let Some(number) = self.links.get(from).map(|link| link.number) else { return false };
-        let Some(recent) = self.recent.get_mut(id) else { return false };
+    /// A version was pushed that is here already, so there is a ring of links. Returns whom to tell by `Prune` that it is to
+    /// announce from now on: `from`, unless that would cut the tree that the last beat drew. For the parent it is the peer that
+    /// was faster, and for what may be a child nobody: it sees the ring as well, and knows which of its links is too much.
+    pub fn duplicate(&mut self, now: UnixMillis, from: &Peer, id: &Vid, route: Route) -> Option<Peer> {
+        let Link { number, is_eager } = *self.links.get(from)?;
+        let recent = self.recent.get_mut(id)?;
         recent.holders |= 1 << number;
         if route != Route::Tree || recent.first == Some(number) {
-            return false;
+            return None;
         }
-        self.set_eager(from, false);
-        true
+        let first = recent.first;
+        let faster = self.links.iter().find(|(_, link)| Some(link.number) == first).map(|(peer, _)| *peer);
+        let lazy = match (self.shape.relation(number), faster) {
+            (Relation::Farther, _) if is_eager => return None,
+            (Relation::Parent, Some(faster)) if self.shape.spare_parent(now) => faster,
+            _ => *from,
+        };
+        self.set_eager(&lazy, false);
+        Some(lazy)
     }
 
     /// A version was announced that is *not* here. What is here may be noted with [`Broadcast::held_by`].
@@ -301,12 +314,26 @@ impl Broadcast {
         recent.holders & (1 << link.number) != 0
     }
 
-    /// A peer wants announcements only.
-    pub fn pruned(&mut self, from: &Peer) {
+    /// A peer wants announcements only. When it is the parent there is a ring, and this node was faster in it than the parent's own:
+    /// it asks again for pushes, and leaves the other links over which it may have been. Returns whom to tell so by `Prune`.
+    pub fn pruned(&mut self, now: UnixMillis, from: &Peer) -> Vec<Peer> {
         self.set_eager(from, false);
+        let mut others = Vec::new();
+        if let Some(link) = self.links.get(from)
+            && self.shape.relation(link.number) == Relation::Parent
+            && self.shape.spare_parent(now)
+        {
+            self.make_eager(*from);
+            let near = self.shape.near();
+            let is_other =
+                |(peer, link): &(&Peer, &Link)| *peer != from && link.is_eager && near & 1 << link.number != 0;
+            others = self.links.iter().filter(is_other).map(|(peer, _)| *peer).collect();
+            others.iter().for_each(|other| self.set_eager(other, false));
+        }
         if self.eager().next().is_none() {
             self.repair();
         }
+        others
     }
 
     /// A peer wants pushes; what it asked for is the node's to send.
@@ -365,6 +392,13 @@ impl Broadcast {
         }
     }
 
+    /// True shortly before the tree is drawn anew, and when there is none: a link that is given up now is missed by nobody for long.
+    /// At another time all behind it would have longer ways until the next beat; so they would while a beat goes round, for it
+    /// may just have come that way.
+    pub fn is_before_beat(&self, now: UnixMillis) -> bool {
+        !self.has_beats() || self.shape.awaits_beat(now)
+    }
+
     /// Links in the tree.
     pub fn eager(&self) -> impl Iterator<Item = &Peer> {
         self.links.iter().filter(|(_, link)| link.is_eager).map(|(peer, _)| peer)
@@ -383,12 +417,30 @@ impl Broadcast {
 
     /// Takes its place in the tree that the last beat drew: one parent, and no other link to a node that is as near.
     fn settle(&mut self, now: UnixMillis, signals: &mut Vec<Signal>) {
+        if let Some((former, left_at)) = self.former
+            && now.abs_diff(left_at) >= FORMER_MS
+        {
+            self.former = None;
+            if let Some(link) = self.links.get_mut(&former)
+                && link.is_eager
+                && self.shape.relation(link.number) == Relation::Other
+            {
+                link.is_eager = false;
+                self.repairs.remove(&former);
+                signals.push(Signal::Prune { to: former });
+            }
+        }
         let Some(place) = self.shape.place(now) else { return };
         for (peer, link) in &mut self.links {
             let is_parent = place.parent == Some(link.number);
             // Whoever is farther than this node may be its child, and says so itself if it is not.
-            let is_other = !is_parent && place.near & (1 << link.number) != 0;
-            if is_parent && !link.is_eager {
+            let is_former = place.former == Some(link.number);
+            if is_former {
+                self.former = Some((*peer, now));
+            }
+            let is_other = !is_parent && !is_former && place.near & (1 << link.number) != 0;
+            if is_parent {
+                // Told with each beat: the link may be lazy at the other end by frames that crossed.
                 self.repairs.insert(*peer);
                 link.is_eager = true;
             } else if is_other && link.is_eager {

@@ -28,7 +28,7 @@ pub const FULL_MESH_MAX: usize = 30;
 pub const FULL_MESH_AGAIN: usize = 25;
 /// Links that a node of the overlay dials by its own choice; others dial as many to it on average. With twelve links ten
 /// thousand nodes are within five hops of one in the middle; with eight some are seven away.
-pub const OUTBOUND_LINKS_WANTED: usize = 6;
+pub const OUTBOUND_LINKS_WANTED: usize = 8;
 /// Inbound links of a node of the overlay. Enough when five of six nodes can only dial.
 pub const INBOUND_LINKS_MAX: usize = 24;
 /// Links with nodes of one organisation, as long as there are others to link to.
@@ -288,7 +288,11 @@ impl Neighbours {
     }
 
     /// What to do now. Cheap: call it each second and after each input.
-    pub fn tick(&mut self, now: UnixMillis) -> Vec<Action> {
+    ///
+    /// `may_exchange`: losing a link does little harm at this moment ([`Broadcast::is_before_beat`]).
+    ///
+    /// [`Broadcast::is_before_beat`]: super::Broadcast::is_before_beat
+    pub fn tick(&mut self, now: UnixMillis, may_exchange: bool) -> Vec<Action> {
         if self.started_at.is_none() {
             self.started_at = Some(now);
             self.shuffle_at = now + self.random.below(SHUFFLE_INTERVAL_MS as usize) as u64;
@@ -302,7 +306,9 @@ impl Neighbours {
             if std::mem::take(&mut self.may_be_crowded) {
                 self.make_room(now, &mut actions);
             }
-            self.give_up_surplus(now, &mut actions);
+            if may_exchange {
+                self.give_up_surplus(now, &mut actions);
+            }
         }
         self.dial(now, &mut actions);
         self.shuffle(now, &mut actions);

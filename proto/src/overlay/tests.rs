@@ -120,7 +120,8 @@ impl Network {
     }
 
     fn act(&mut self, number: usize) {
-        for action in self.nodes[number].neighbours.tick(self.now) {
+        let may_exchange = self.nodes[number].broadcast.is_before_beat(self.now);
+        for action in self.nodes[number].neighbours.tick(self.now, may_exchange) {
             match action {
                 Action::Dial { peer: other } => {
                     let to = self.number(&other);
@@ -203,8 +204,10 @@ impl Network {
                     };
                     let spread = node.broadcast.accepted(self.now, source, vid(message), |_| true);
                     self.spread(to, message, spread);
-                } else if route.is_some_and(|route| node.broadcast.duplicate(&sender, &vid(message), route)) {
-                    self.frames.push((to, from, Frame::Prune));
+                } else if let Some(lazy) =
+                    route.and_then(|route| node.broadcast.duplicate(self.now, &sender, &vid(message), route))
+                {
+                    self.frames.push((to, self.number(&lazy), Frame::Prune));
                 }
             }
             Frame::Announce(message) if node.held.contains(&message) => node.broadcast.held_by(&sender, &vid(message)),
@@ -214,7 +217,11 @@ impl Network {
                 let held = messages.into_iter().filter(|message| node.held.contains(message));
                 self.frames.extend(held.map(|message| (to, from, Frame::Version(message, None))));
             }
-            Frame::Prune => node.broadcast.pruned(&sender),
+            Frame::Prune => {
+                let others = node.broadcast.pruned(self.now, &sender);
+                let others: Vec<usize> = others.iter().map(|other| self.number(other)).collect();
+                self.frames.extend(others.into_iter().map(|other| (to, other, Frame::Prune)));
+            }
             Frame::Beat(beat) => {
                 if let Some((others, beat)) = node.broadcast.beat(self.now, &sender, beat, true) {
                     self.signal(to, Signal::Beat { to: others, beat });

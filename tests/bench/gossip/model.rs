@@ -34,7 +34,7 @@ const START_US: usize = 5_000_000;
 /// Between two pings on a link, microseconds (`spec/06-link.md`, section 5).
 const PING_US: u64 = 30_000_000;
 /// Between two keepalives of HTTP/2 on a link, seconds (`spec/06-link.md`, section 1.5).
-const KEEPALIVE_SECONDS: f64 = 5.0;
+const KEEPALIVE_SECONDS: f64 = 15.0;
 /// A PING frame of HTTP/2, or its answer, in a TLS record.
 const KEEPALIVE_BYTES: f64 = 39.0;
 /// Protobuf of the greeting, and of the comparison of two sets that differ by little.
@@ -333,7 +333,8 @@ impl Model {
     /// Performs what the neighbours want.
     fn act(&mut self, node: u32) {
         let now = self.now_ms();
-        for action in self.nodes[node as usize].neighbours.tick(now) {
+        let Node { neighbours, broadcast, .. } = &mut self.nodes[node as usize];
+        for action in neighbours.tick(now, broadcast.is_before_beat(now)) {
             match action {
                 Action::Dial { peer } => {
                     let to = self.numbers[&peer];

@@ -12,7 +12,7 @@ pub(super) const TRIPS_TO_CONNECT: u64 = 6;
 /// A node that has crashed answers nothing; a dial to it fails after so long, microseconds.
 pub(super) const DIAL_TIMEOUT_US: u64 = 10_000_000;
 /// A peer notices a crash by keepalive after so long, microseconds.
-pub(super) const CRASH_NOTICED_US: std::ops::RangeInclusive<u64> = 5_000_000..=15_000_000;
+pub(super) const CRASH_NOTICED_US: std::ops::RangeInclusive<u64> = 10_000_000..=25_000_000;
 /// Bytes that TLS, HTTP/2 and gRPC put around a frame (22 + 9 + 5). TCP and IP are left out: frames share packets.
 pub(super) const FRAME_OVERHEAD_BYTES: u64 = 36;
 /// Bytes of a published version.

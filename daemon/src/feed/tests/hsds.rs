@@ -1,6 +1,7 @@
 //! HSDS output against the published schemas, filters and fallbacks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use fingerpost_proto::kind::Kind;
@@ -12,6 +13,7 @@ use crate::feed::limits::{PER_PAGE_MAX, SCAN_RECORDS_MAX};
 use crate::feed::memory::{
     HOSTILE, MemoryDirectory, NOW_MS, id, rich_directory, rich_location, rich_organisation, rich_service, term, weekly,
 };
+use crate::feed::{FeedSettings, router};
 
 #[tokio::test]
 async fn a_service_with_every_field_is_valid_in_all_profiles() {
@@ -403,7 +405,8 @@ async fn a_search_reads_at_most_its_limit_and_says_so() {
     for number in 0..SCAN_RECORDS_MAX {
         directory.publish(Kind::SERVICE, &number.to_string(), &v1::Service { name: "x".into(), ..Default::default() });
     }
-    let feed = feed_of(&directory);
+    let patient = FeedSettings { request_timeout: Duration::from_secs(600), ..FeedSettings::default() };
+    let feed = router(directory.clone(), patient);
     let page = get_json(&feed, "/services?search=x&per_page=1").await;
     assert_eq!(page["total_items"], SCAN_RECORDS_MAX);
     assert!(page.get("x_fingerpost").is_none());

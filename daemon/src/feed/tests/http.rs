@@ -195,6 +195,9 @@ async fn a_slow_store_does_not_hold_a_request_for_ever() {
         fn licence_url(&self) -> String {
             String::new()
         }
+        fn roll(&self) -> Option<std::sync::Arc<crate::feed::directory::Roll>> {
+            None
+        }
         fn count(&self, _: Kind) -> usize {
             std::thread::sleep(Duration::from_millis(500));
             0

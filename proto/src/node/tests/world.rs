@@ -82,7 +82,7 @@ impl Org {
     }
 
     pub(super) fn acceptance(&self, network: NetworkId, inviter: Option<&Org>) -> SignedVersion {
-        let mut acceptance = v1::Acceptance::default();
+        let mut acceptance = v1::Acceptance { charter: network.0.to_vec(), ..Default::default() };
         if let Some(inviter) = inviter {
             let one_time = SigningKey::from_bytes(&std::array::from_fn(|i| self.id.0[i] ^ inviter.id.0[i]));
             let expires = UnixHour::containing(NOW).plus_days(14);

@@ -1,6 +1,7 @@
 //! What the broadcast always does, each limit with its neighbour.
 
 mod beats;
+mod rings;
 
 use super::super::tests::{announced, peer, wants_free};
 use super::missing::{ASKED_IDS_MAX, MISSING_IDS_MAX, MISSING_IDS_OWED, MISSING_IDS_PER_LINK_MAX};
@@ -56,7 +57,7 @@ fn peers(numbers: impl IntoIterator<Item = u32>) -> Vec<Peer> {
 #[test]
 fn a_version_goes_on_over_eager_links_and_is_announced_over_the_others_and_never_back() {
     let mut broadcast = node(40, 4);
-    broadcast.pruned(&peer(2));
+    broadcast.pruned(NOW, &peer(2));
     let spread = broadcast.accepted(NOW, pushed(1), id(1), |_| true);
     assert_eq!((sorted(spread.push), spread.route, spread.announce), (peers([3, 4]), Route::Tree, vec![peer(2)]));
 }
@@ -64,7 +65,7 @@ fn a_version_goes_on_over_eager_links_and_is_announced_over_the_others_and_never
 #[test]
 fn what_reaches_everyone_is_passed_on_by_nobody() {
     let mut publisher = node(5, 4);
-    publisher.pruned(&peer(2));
+    publisher.pruned(NOW, &peer(2));
     let spread = publisher.accepted(NOW, Source::Published { reaches_everyone: true }, id(1), |_| true);
     assert_eq!((sorted(spread.push), spread.route, spread.announce), (peers(1..=4), Route::Direct, vec![]));
     let mut receiver = node(5, 4);
@@ -76,8 +77,8 @@ fn what_reaches_everyone_is_passed_on_by_nobody() {
 #[test]
 fn nothing_goes_to_peers_that_may_not_have_it() {
     let mut broadcast = node(1_000, 6);
-    broadcast.pruned(&peer(2));
-    broadcast.pruned(&peer(3));
+    broadcast.pruned(NOW, &peer(2));
+    broadcast.pruned(NOW, &peer(3));
     let allowed = |other: &Peer| *other != peer(2) && *other != peer(4);
     let spread = broadcast.accepted(NOW, HERE, id(1), allowed);
     assert_eq!((sorted(spread.push), spread.announce), (peers([1, 5, 6]), vec![peer(3)]));
@@ -87,7 +88,7 @@ fn nothing_goes_to_peers_that_may_not_have_it() {
 fn a_second_copy_makes_its_link_lazy() {
     let mut broadcast = node(40, 3);
     broadcast.accepted(NOW, pushed(1), id(1), |_| true);
-    assert!(broadcast.duplicate(&peer(2), &id(1), Route::Tree));
+    assert_eq!(broadcast.duplicate(NOW, &peer(2), &id(1), Route::Tree), Some(peer(2)));
     assert_eq!(sorted(eager(&broadcast)), peers([1, 3]));
 }
 
@@ -95,16 +96,16 @@ fn a_second_copy_makes_its_link_lazy() {
 fn copies_from_who_was_first_or_that_did_not_come_through_the_tree_prune_nothing() {
     let mut broadcast = node(40, 3);
     broadcast.accepted(NOW, pushed(1), id(1), |_| true);
-    assert!(!broadcast.duplicate(&peer(1), &id(1), Route::Tree));
-    assert!(!broadcast.duplicate(&peer(2), &id(1), Route::Direct));
-    assert!(!broadcast.duplicate(&peer(2), &id(2), Route::Tree), "not remembered");
+    assert_eq!(broadcast.duplicate(NOW, &peer(1), &id(1), Route::Tree), None);
+    assert_eq!(broadcast.duplicate(NOW, &peer(2), &id(1), Route::Direct), None);
+    assert_eq!(broadcast.duplicate(NOW, &peer(2), &id(2), Route::Tree), None, "not remembered");
     assert_eq!(eager(&broadcast).len(), 3);
 }
 
 #[test]
 fn whoever_brings_something_first_is_in_the_tree() {
     let mut broadcast = node(40, 3);
-    broadcast.pruned(&peer(2));
+    broadcast.pruned(NOW, &peer(2));
     broadcast.accepted(NOW, pushed(2), id(1), |_| true);
     assert_eq!(eager(&broadcast).len(), 3);
 }
@@ -112,7 +113,7 @@ fn whoever_brings_something_first_is_in_the_tree() {
 #[test]
 fn what_was_announced_and_does_not_come_is_asked_for_once_the_wait_is_over() {
     let mut broadcast = node(40, 3);
-    broadcast.pruned(&peer(2));
+    broadcast.pruned(NOW, &peer(2));
     broadcast.announced(NOW, &peer(2), announced(id(1)));
     assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS / 2 - 1, wants_free)), []);
     assert_eq!(grafts(&broadcast.tick(NOW + GRAFT_AFTER_MS * 3 / 2, wants_free)), [(peer(2), vec![id(1)])]);
@@ -254,8 +255,8 @@ fn a_new_link_inherits_nothing_from_one_that_is_gone() {
 #[test]
 fn a_node_that_loses_its_last_eager_link_takes_another_at_once() {
     let mut broadcast = node(40, 3);
-    broadcast.pruned(&peer(2));
-    broadcast.pruned(&peer(3));
+    broadcast.pruned(NOW, &peer(2));
+    broadcast.pruned(NOW, &peer(3));
     broadcast.link_down(&peer(1));
     assert_eq!(eager(&broadcast).len(), 1);
     assert_eq!(grafts(&broadcast.tick(NOW, wants_free)), [(eager(&broadcast)[0], vec![])]);
@@ -264,7 +265,7 @@ fn a_node_that_loses_its_last_eager_link_takes_another_at_once() {
 #[test]
 fn a_node_whose_last_eager_link_is_pruned_takes_another_at_once() {
     let mut broadcast = node(40, 2);
-    broadcast.pruned(&peer(1));
-    broadcast.pruned(&peer(2));
+    broadcast.pruned(NOW, &peer(1));
+    broadcast.pruned(NOW, &peer(2));
     assert_eq!(eager(&broadcast).len(), 1);
 }

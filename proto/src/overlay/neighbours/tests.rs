@@ -48,7 +48,7 @@ fn run(neighbours: &mut Neighbours, from: UnixMillis, seconds: u64) -> Vec<Actio
     let mut all = Vec::new();
     for second in 0..seconds {
         let now = from + second * 1_000;
-        let actions = neighbours.tick(now);
+        let actions = neighbours.tick(now, true);
         dials(&actions).into_iter().for_each(|peer| neighbours.connected(now, peer, true));
         dropped(&actions).iter().for_each(|(peer, _)| neighbours.disconnected(now, peer, Ended::Dropped));
         all.extend(actions);
@@ -95,20 +95,20 @@ fn the_own_key_on_a_card_is_no_node_to_link_to() {
 #[test]
 fn dials_under_way_are_four_at_most() {
     let mut neighbours = among(20);
-    assert_eq!(dials(&neighbours.tick(NOW)).len(), DIALS_AT_ONCE_MAX);
-    assert_eq!(dials(&neighbours.tick(NOW + 1_000)), []);
+    assert_eq!(dials(&neighbours.tick(NOW, true)).len(), DIALS_AT_ONCE_MAX);
+    assert_eq!(dials(&neighbours.tick(NOW + 1_000, true)), []);
     let first = *neighbours.dialling.keys().next().expect("four are dialled");
     neighbours.connected(NOW + 1_000, first, true);
-    assert_eq!(dials(&neighbours.tick(NOW + 1_000)).len(), 1);
+    assert_eq!(dials(&neighbours.tick(NOW + 1_000, true)).len(), 1);
 }
 
 #[test]
 fn a_dial_that_is_never_answered_is_given_up() {
     let mut neighbours = among(1);
-    assert_eq!(dials(&neighbours.tick(NOW)), [peer(1)]);
-    assert_eq!(dials(&neighbours.tick(NOW + DIAL_WAIT_MS_MAX)), []);
-    neighbours.tick(NOW + DIAL_WAIT_MS_MAX + 1);
-    assert_eq!(dials(&neighbours.tick(NOW + DIAL_WAIT_MS_MAX + 2_000)), [peer(1)]);
+    assert_eq!(dials(&neighbours.tick(NOW, true)), [peer(1)]);
+    assert_eq!(dials(&neighbours.tick(NOW + DIAL_WAIT_MS_MAX, true)), []);
+    neighbours.tick(NOW + DIAL_WAIT_MS_MAX + 1, true);
+    assert_eq!(dials(&neighbours.tick(NOW + DIAL_WAIT_MS_MAX + 2_000, true)), [peer(1)]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn pauses_between_dials_double_up_to_a_minute() {
     let (mut now, mut pauses) = (NOW, Vec::new());
     let mut failed_at = None;
     while pauses.len() < 12 {
-        if let [dialled] = dials(&neighbours.tick(now))[..] {
+        if let [dialled] = dials(&neighbours.tick(now, true))[..] {
             pauses.extend(failed_at.map(|at: UnixMillis| now - at));
             neighbours.dial_failed(now, &dialled, DialFailure::Unreachable);
             failed_at = Some(now);
@@ -133,10 +133,10 @@ fn pauses_between_dials_double_up_to_a_minute() {
 #[test]
 fn a_peer_that_refuses_is_asked_again_much_later() {
     let mut neighbours = among(1);
-    neighbours.tick(NOW);
+    neighbours.tick(NOW, true);
     neighbours.dial_failed(NOW, &peer(1), DialFailure::Refused);
-    assert_eq!(dials(&neighbours.tick(NOW + REFUSED_PAUSE_MS_MIN * 3 / 4 - 1)), []);
-    assert_eq!(dials(&neighbours.tick(NOW + REFUSED_PAUSE_MS_MIN * 5 / 4)), [peer(1)]);
+    assert_eq!(dials(&neighbours.tick(NOW + REFUSED_PAUSE_MS_MIN * 3 / 4 - 1, true)), []);
+    assert_eq!(dials(&neighbours.tick(NOW + REFUSED_PAUSE_MS_MIN * 5 / 4, true)), [peer(1)]);
 }
 
 #[test]
@@ -146,20 +146,20 @@ fn a_link_that_held_a_minute_begins_with_short_pauses_again() {
         neighbours.connected(NOW, peer(1), true);
         neighbours.disconnected(NOW + HELD_MS_MIN - 1, &peer(1), Ended::Lost);
     }
-    assert!(dials(&neighbours.tick(NOW + HELD_MS_MIN + 10_000)).is_empty());
+    assert!(dials(&neighbours.tick(NOW + HELD_MS_MIN + 10_000, true)).is_empty());
     neighbours.connected(NOW, peer(1), true);
     neighbours.disconnected(NOW + HELD_MS_MIN, &peer(1), Ended::Lost);
-    assert_eq!(dials(&neighbours.tick(NOW + HELD_MS_MIN + 2_000)), [peer(1)]);
+    assert_eq!(dials(&neighbours.tick(NOW + HELD_MS_MIN + 2_000, true)), [peer(1)]);
 }
 
 #[test]
 fn who_is_turned_away_for_a_link_that_it_does_not_have_waits_before_it_dials_again() {
     let mut neighbours = among(1);
-    neighbours.tick(NOW);
+    neighbours.tick(NOW, true);
     neighbours.connected(NOW, peer(1), true);
     neighbours.disconnected(NOW, &peer(1), Ended::Replaced);
-    assert_eq!(dials(&neighbours.tick(NOW + PAUSE_MS_MIN * 3 / 4 - 1)), []);
-    assert_eq!(dials(&neighbours.tick(NOW + PAUSE_MS_MIN * 5 / 4)), [peer(1)]);
+    assert_eq!(dials(&neighbours.tick(NOW + PAUSE_MS_MIN * 3 / 4 - 1, true)), []);
+    assert_eq!(dials(&neighbours.tick(NOW + PAUSE_MS_MIN * 5 / 4, true)), [peer(1)]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_lost_outbound_link_is_replaced_at_once() {
     run(&mut neighbours, NOW, 10);
     let lost = outbound(&neighbours)[0];
     neighbours.disconnected(NOW + 10_000, &lost, Ended::Lost);
-    let dialled = dials(&neighbours.tick(NOW + 10_000));
+    let dialled = dials(&neighbours.tick(NOW + 10_000, true));
     assert_eq!(dialled.len(), 1);
     assert_ne!(dialled[0], lost);
 }
@@ -187,7 +187,7 @@ fn a_victim_that_all_hostile_nodes_dial_keeps_mostly_honest_outbound_links() {
         let mut now = NOW;
         for _ in 0..1_800 {
             now += 1_000;
-            for action in victim.tick(now) {
+            for action in victim.tick(now, true) {
                 match action {
                     Action::Dial { peer } => victim.connected(now, peer, true),
                     Action::Drop { peer, .. } => victim.disconnected(now, &peer, Ended::Dropped),
@@ -239,7 +239,7 @@ fn two_halves_that_were_apart_for_long_are_linked_again() {
     while !outbound(&neighbours).iter().all(&lower) {
         let upper = outbound(&neighbours).into_iter().find(|found| !lower(found)).expect("one is in the upper half");
         neighbours.disconnected(now, &upper, Ended::Lost);
-        for dialled in dials(&neighbours.tick(now)) {
+        for dialled in dials(&neighbours.tick(now, true)) {
             if lower(&dialled) {
                 neighbours.connected(now, dialled, true);
             } else {
@@ -257,14 +257,14 @@ fn who_misbehaves_is_dropped_shut_out_and_forgiven() {
     let mut neighbours = among(1);
     neighbours.connected(NOW, peer(1), false);
     neighbours.misbehaved(NOW, &peer(1), POINTS_MAX - 1);
-    assert_eq!(dropped(&neighbours.tick(NOW)), []);
+    assert_eq!(dropped(&neighbours.tick(NOW, true)), []);
     neighbours.misbehaved(NOW, &peer(1), 1);
-    assert_eq!(dropped(&neighbours.tick(NOW)), [(peer(1), DropReason::Misbehaved)]);
+    assert_eq!(dropped(&neighbours.tick(NOW, true)), [(peer(1), DropReason::Misbehaved)]);
     neighbours.disconnected(NOW, &peer(1), Ended::Dropped);
     assert!(!neighbours.is_welcome(NOW + 60_000, &peer(1)));
-    assert_eq!(dials(&neighbours.tick(NOW + 60_000)), []);
+    assert_eq!(dials(&neighbours.tick(NOW + 60_000, true)), []);
     assert!(neighbours.is_welcome(NOW + 1_200_000, &peer(1)));
-    assert_eq!(dials(&neighbours.tick(NOW + 1_200_000)), [peer(1)]);
+    assert_eq!(dials(&neighbours.tick(NOW + 1_200_000, true)), [peer(1)]);
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn a_shuffle_names_links_and_sixteen_at_most() {
 #[test]
 fn everyone_is_reached_when_all_who_are_up_are_linked() {
     let mut neighbours = among(3);
-    neighbours.tick(NOW);
+    neighbours.tick(NOW, true);
     neighbours.connected(NOW, peer(1), true);
     neighbours.connected(NOW, peer(2), false);
     assert!(!neighbours.reaches_everyone(NOW), "3 may be up");
@@ -329,7 +329,7 @@ fn introduced_nodes_are_dialled_first_and_are_thirty_two_at_most() {
     }
     assert!(!neighbours.introduce(peer(200 + INTRODUCED_MAX as u32)));
     assert!(neighbours.introduce(peer(200)), "again");
-    let dialled = dials(&neighbours.tick(NOW));
+    let dialled = dials(&neighbours.tick(NOW, true));
     assert!(dialled.iter().all(|dialled| neighbours.introduced.contains(dialled)), "{dialled:?}");
     dialled.iter().for_each(|peer| neighbours.connected(NOW, *peer, true));
     run(&mut neighbours, NOW, 20);

@@ -59,9 +59,9 @@ impl Model {
                         let spread = broadcast.accepted(now, source, self.vids[message as usize], |_| true);
                         self.spread(to, message, spread);
                     } else if let Some(route) = route
-                        && broadcast.duplicate(&key, &self.vids[message as usize], route)
+                        && let Some(lazy) = broadcast.duplicate(now, &key, &self.vids[message as usize], route)
                     {
-                        self.send(to, from, link, Frame::Prune);
+                        self.send_to(to, &lazy, Frame::Prune);
                     }
                 }
             }
@@ -77,7 +77,11 @@ impl Model {
                     }
                 }
             }
-            Frame::Prune => self.nodes[to as usize].broadcast.pruned(&key),
+            Frame::Prune => {
+                for other in self.nodes[to as usize].broadcast.pruned(now, &key) {
+                    self.send_to(to, &other, Frame::Prune);
+                }
+            }
             Frame::Beat(beat) => {
                 if let Some((others, beat)) = self.nodes[to as usize].broadcast.beat(now, &key, beat, true) {
                     self.signal(to, Signal::Beat { to: others, beat });

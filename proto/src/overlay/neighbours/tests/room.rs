@@ -12,11 +12,11 @@ fn inbound_links_take_no_outbound_links_place_and_beyond_their_limit_one_goes() 
     for (number, stranger) in strangers.iter().take(INBOUND_LINKS_MAX).enumerate() {
         neighbours.connected(NOW + 20_000 + number as u64, *stranger, false);
     }
-    assert_eq!(dropped(&neighbours.tick(NOW + 21_000)), []);
+    assert_eq!(dropped(&neighbours.tick(NOW + 21_000, true)), []);
     let last = strangers[INBOUND_LINKS_MAX];
     neighbours.connected(NOW + 22_000, last, false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 22_000 + NEWCOMER_MS - 1)), []);
-    let actions = neighbours.tick(NOW + 22_000 + NEWCOMER_MS);
+    assert_eq!(dropped(&neighbours.tick(NOW + 22_000 + NEWCOMER_MS - 1, true)), []);
+    let actions = neighbours.tick(NOW + 22_000 + NEWCOMER_MS, true);
     let [(given_up, DropReason::Crowded)] = dropped(&actions)[..] else { panic!("{actions:?}") };
     assert!(strangers[..=INBOUND_LINKS_MAX].contains(&given_up));
     let told = actions.iter().find_map(|action| match action {
@@ -36,9 +36,9 @@ fn newcomers_get_time_to_learn_of_others_and_are_eight_at_most_beyond_the_limit(
         neighbours.connected(at, peer(number), false);
     }
     let now = NOW + 2 * NEWCOMER_MS;
-    assert_eq!(dropped(&neighbours.tick(now)), []);
+    assert_eq!(dropped(&neighbours.tick(now, true)), []);
     neighbours.connected(now, peer(100), false);
-    assert_eq!(dropped(&neighbours.tick(now)), [(peer(100), DropReason::Crowded)]);
+    assert_eq!(dropped(&neighbours.tick(now, true)), [(peer(100), DropReason::Crowded)]);
 }
 
 #[test]
@@ -49,9 +49,11 @@ fn when_inbound_links_are_too_many_the_organisation_with_most_loses_one() {
         // 1 and 61 belong together; all others are alone.
         neighbours.connected(NOW + u64::from(number), peer(if number == 2 { 61 } else { number }), false);
     }
-    neighbours.tick(NOW + 100);
+    neighbours.tick(NOW + 100, true);
     neighbours.connected(NOW + 200, peer(50), false);
-    let [(given_up, DropReason::Crowded)] = dropped(&neighbours.tick(NOW + 200 + NEWCOMER_MS))[..] else { panic!() };
+    let [(given_up, DropReason::Crowded)] = dropped(&neighbours.tick(NOW + 200 + NEWCOMER_MS, true))[..] else {
+        panic!()
+    };
     assert!([peer(1), peer(61)].contains(&given_up));
 }
 
@@ -65,7 +67,7 @@ fn of_inbound_links_that_have_the_same_right_to_stay_one_is_drawn_and_not_always
             neighbours.connected(NOW, peer(number), false);
         }
         neighbours.connected(NOW + 60_000, peer(100), false);
-        let given_up = dropped(&neighbours.tick(NOW + 60_000 + NEWCOMER_MS));
+        let given_up = dropped(&neighbours.tick(NOW + 60_000 + NEWCOMER_MS, true));
         assert_eq!(given_up.len(), 1);
         kept += usize::from(given_up[0].0 != peer(100));
     }
@@ -81,7 +83,7 @@ fn whoever_dials_many_times_at_once_displaces_nobody_who_is_there() {
     let now = NOW + 60_000;
     for number in 0..100 {
         neighbours.connected(now, peer(100 + number), false);
-        for (given_up, _) in dropped(&neighbours.tick(now)) {
+        for (given_up, _) in dropped(&neighbours.tick(now, true)) {
             assert!(given_up == peer(100 + number), "a newer one stays");
             neighbours.disconnected(now, &given_up, Ended::Dropped);
         }
@@ -95,9 +97,9 @@ fn an_organisation_gets_two_links_and_no_third_while_there_are_others() {
     let mut neighbours = among_orgs(120, 40);
     neighbours.connected(NOW, peer(1), false);
     neighbours.connected(NOW + 1, peer(41), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 2)), []);
+    assert_eq!(dropped(&neighbours.tick(NOW + 2, true)), []);
     neighbours.connected(NOW + 3, peer(81), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 4 + NEWCOMER_MS)), [(peer(81), DropReason::Crowded)]);
+    assert_eq!(dropped(&neighbours.tick(NOW + 4 + NEWCOMER_MS, true)), [(peer(81), DropReason::Crowded)]);
     let mut few = among_orgs(120, 2);
     run(&mut few, NOW, 30);
     assert_eq!(few.links.len(), OUTBOUND_LINKS_WANTED, "two organisations must do");
@@ -142,11 +144,15 @@ fn a_node_that_another_members_card_lists_without_an_address_is_still_dialled_an
         for other in others.iter().take(INBOUND_LINKS_MAX - 1) {
             neighbours.connected(NOW + 20_000, *other, false);
         }
-        assert_eq!(dropped(&neighbours.tick(NOW + 20_000 + NEWCOMER_MS)), [], "each is alone in its organisation");
+        assert_eq!(
+            dropped(&neighbours.tick(NOW + 20_000 + NEWCOMER_MS, true)),
+            [],
+            "each is alone in its organisation"
+        );
         // Only who listed them all has no room left for its own.
         neighbours.connected(NOW + 40_000, peer(500), false);
         let expected = [(peer(500), DropReason::Crowded)];
-        assert_eq!(dropped(&neighbours.tick(NOW + 40_000 + NEWCOMER_MS)), expected);
+        assert_eq!(dropped(&neighbours.tick(NOW + 40_000 + NEWCOMER_MS, true)), expected);
     }
 }
 
@@ -162,7 +168,7 @@ fn whoever_lists_the_keys_of_others_is_the_first_to_lose_an_inbound_link() {
         neighbours.connected(NOW + 1, peer(number), false);
     }
     neighbours.connected(NOW + 2, peer(25), false);
-    assert_eq!(dropped(&neighbours.tick(NOW + 2 + NEWCOMER_MS)), [(peer(500), DropReason::Crowded)]);
+    assert_eq!(dropped(&neighbours.tick(NOW + 2 + NEWCOMER_MS, true)), [(peer(500), DropReason::Crowded)]);
 }
 
 #[test]
@@ -171,12 +177,12 @@ fn links_are_64_at_most_also_in_a_mesh_and_nobody_is_dialled_beyond() {
     for number in 100..100 + LINKS_MAX as u32 - 2 {
         neighbours.connected(NOW, peer(number), false);
     }
-    let dialled = dials(&neighbours.tick(NOW));
+    let dialled = dials(&neighbours.tick(NOW, true));
     assert_eq!(dialled.len(), 2);
-    assert_eq!(dials(&neighbours.tick(NOW)), []);
+    assert_eq!(dials(&neighbours.tick(NOW, true)), []);
     dialled.iter().for_each(|dialled| neighbours.connected(NOW, *dialled, true));
-    let actions = neighbours.tick(NOW);
+    let actions = neighbours.tick(NOW, true);
     assert_eq!((dropped(&actions), dials(&actions)), (vec![], vec![]));
     neighbours.connected(NOW, peer(200), false);
-    assert_eq!(dropped(&neighbours.tick(NOW)), [(peer(200), DropReason::Crowded)]);
+    assert_eq!(dropped(&neighbours.tick(NOW, true)), [(peer(200), DropReason::Crowded)]);
 }
