@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::body::to_bytes;
 use axum::http::{Request, Response, StatusCode, header};
-use fingerpost_daemon::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed};
+use fingerpost_daemon::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed, Roll, Signatory};
 use fingerpost_daemon::feed::{FeedSettings, router};
-use fingerpost_proto::id::{RecordId, Vid};
+use fingerpost_proto::id::{NetworkId, RecordId, Vid};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::time::UnixMillis;
+use fingerpost_proto::v1;
 use tower::ServiceExt;
 
 use super::body::{NOW_MS, PUBLISHER, header};
@@ -90,6 +91,25 @@ impl Directory for Shelf {
         let mut entries: Vec<&Entry> = self.of(kind).filter(|entry| entry.arrival > after).collect();
         entries.sort_by_key(|entry| entry.arrival);
         Ok(entries.into_iter().take(limit).map(|entry| Change::Updated(Box::new(entry.clone()))).collect())
+    }
+
+    /// A charter and a member in which every text is the network's or the publisher's name.
+    fn roll(&self) -> Option<Arc<Roll>> {
+        let text = v1::Charter {
+            name: self.network.clone(),
+            purpose: self.network.clone(),
+            principles: vec![self.network.clone()],
+            licence_url: self.licence_url(),
+            ..Default::default()
+        };
+        let member = Signatory {
+            org: PUBLISHER,
+            name: self.publisher.clone(),
+            is_founder: true,
+            since_ms: Some(NOW_MS),
+            vouched_by: Vec::new(),
+        };
+        Some(Arc::new(Roll { network: NetworkId([9; 32]), charter: text, signatories: vec![member] }))
     }
 
     fn removed(&self, _: Kind, _: usize) -> Result<Vec<Removed>, DirectoryError> {

@@ -111,7 +111,6 @@ impl World {
             }
             7 => {
                 let peer = self.stranger(bytes)?;
-                self.note_frame(0, peer);
                 self.handle(0, Input::Oversized { peer, message: "too large".to_owned() });
             }
             8 => {
@@ -201,13 +200,9 @@ impl World {
         self.machines[0].line.clear();
     }
 
-    fn note_frame(&mut self, machine: usize, peer: Peer) {
-        *self.machines[machine].in_work.entry(peer).or_default() += 1;
-    }
-
     fn receive(&mut self, machine: usize, peer: Peer, frame: Vec<u8>) {
         if self.machines[machine].linked.contains_key(&peer) {
-            self.note_frame(machine, peer);
+            *self.machines[machine].in_work.entry(peer).or_default() += 1;
             self.handle(machine, Input::Received { peer, frame });
         }
     }

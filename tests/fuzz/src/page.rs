@@ -31,7 +31,7 @@ pub fn show(body: &Body, bytes: &[u8], publisher: &str) -> Vec<super::directory:
         .map(|list| format!("/{list}?full=true"))
         .collect();
     paths.extend(["services", "events", "organizations", "locations"].map(|list| format!("/rpde/{list}")));
-    paths.extend(["/", "/events.ics"].map(str::to_owned));
+    paths.extend(["/", "/events.ics", "/charter", "/members"].map(str::to_owned));
     for record in linking.into_iter().chain([record]) {
         paths.extend(["services", "organizations"].map(|kind| format!("/{kind}/{record}")));
     }
@@ -40,7 +40,7 @@ pub fn show(body: &Body, bytes: &[u8], publisher: &str) -> Vec<super::directory:
         ["service", "event", "organisation", "location"].map(|kind| format!("/directory?kind={kind}")).into();
     pages.extend(linking.into_iter().chain([record]).map(|record| format!("/directory/{record}")));
     pages.extend(languages(body).map(|tag| format!("/directory/{record}?lang={tag}")));
-    pages.push("/".to_owned());
+    pages.extend(["/", "/charter", "/members"].map(str::to_owned));
     answers.extend(pages.iter().map(|page| site.get(page, "text/html")));
     answers.iter().for_each(check);
     answers
