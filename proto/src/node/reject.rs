@@ -97,7 +97,7 @@ impl Reject {
                 StatementError::IdMismatch { .. } => "statement-id-mismatch",
                 StatementError::Subject { .. } => "statement-subject",
                 StatementError::Charter { .. } => "statement-charter",
-                StatementError::ReasonTooLong { .. } => "statement-reason",
+                StatementError::ReasonTooLong { .. } | StatementError::ReasonCharacter { .. } => "statement-reason",
                 StatementError::Card(_) => "card",
                 StatementError::CardOfAnother { .. } => "card-of-another",
                 StatementError::CardWithdrawn => "card-withdrawn",
