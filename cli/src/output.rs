@@ -13,7 +13,7 @@ use comfy_table::{ContentArrangement, Table, TableStyle, presets};
 use serde_json::Value;
 
 use crate::failure::{Exit, Failure};
-use escape::{shown, shown_block};
+use escape::{shown, shown_block, shown_json};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -75,7 +75,7 @@ impl Printer {
         if let Value::Object(fields) = &mut value {
             fields.insert("schema".to_owned(), Value::from(schema));
         }
-        write_result(&format!("{value:#}\n"))
+        write_result(&format!("{}\n", shown_json(&format!("{value:#}"))))
     }
 
     /// Prints rows under a header; nothing in JSON format. Every cell is made harmless.
@@ -113,7 +113,7 @@ impl Printer {
             return;
         }
         if self.is_json() {
-            return self.complain("", &failure.json().to_string());
+            return self.complain("", &shown_json(&failure.json().to_string()));
         }
         for (head, text) in failure.lines() {
             let colour = if head == "Error:" { "1;31" } else { "1" };

@@ -185,7 +185,7 @@ mod tests {
         InviteCode {
             network: NETWORK,
             invitation: invitation(inviter, &NETWORK, &one_time, UnixHour(500_000)),
-            one_time_seed: [77; 32],
+            one_time_seed: [77; 32].into(),
             node_key: *inviter.device.public(),
             addresses: vec!["node.example:7474".into()],
             inviter_name: "Forum".into(),
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn an_invite_whose_seed_is_not_its_key_is_not_signed_with() {
         let ((_, inviter), (_, joiner)) = (organisation(1), organisation(10));
-        let wrong = InviteCode { one_time_seed: [78; 32], ..code(&inviter) };
+        let wrong = InviteCode { one_time_seed: [78; 32].into(), ..code(&inviter) };
         let refused = acceptance_version(&joiner, NETWORK, Hlc(5), Some(&wrong));
         assert!(matches!(refused, Err(AcceptanceError::Invite(InviteError::BadClaim))));
     }

@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::driver::{
     AdmittedKeys, COMMANDS_MAX, Command, DIALS_MAX, Driver, DriverHandle, Parts, RestoreError, TICK_INTERVAL,
 };
-use crate::feed::{FeedSettings, router};
+use crate::feed::{self, FeedSettings, router};
 use crate::link::{Dialler, PeerService};
 use crate::rpc::admin_server::AdminServer;
 use crate::rpc::peer_server::PeerServer;
@@ -182,7 +182,7 @@ impl Daemon {
                 let socket = TcpListener::bind(address).await.map_err(|source| StartError::Feed { address, source })?;
                 let local = socket.local_addr().map_err(|source| StartError::Feed { address, source })?;
                 let routes = router(Arc::new(catalogue.clone()), feed_settings(config));
-                tasks.push(tokio::spawn(serve_feed(socket, routes, stopping.clone())));
+                tasks.push(tokio::spawn(feed::serving::serve(socket, routes, stopping.clone())));
                 Some(local)
             }
             None => None,
@@ -402,14 +402,6 @@ async fn serve_peers(
     let serving = server_builder().add_service(service).serve_with_incoming_shutdown(listener.start(), stopped(stop));
     if let Err(error) = serving.await {
         tracing::error!(%error, "links are no longer accepted");
-    }
-}
-
-async fn serve_feed(socket: TcpListener, routes: axum::Router, stop: watch::Receiver<bool>) {
-    use axum::serve::ListenerExt;
-    let socket = socket.tap_io(|stream| drop(stream.set_nodelay(true)));
-    if let Err(error) = axum::serve(socket, routes).with_graceful_shutdown(stopped(stop)).await {
-        tracing::error!(%error, "the feed is no longer served");
     }
 }
 

@@ -44,6 +44,7 @@ mod request;
 mod rpde;
 mod safe;
 mod search;
+pub(crate) mod serving;
 mod structured;
 #[cfg(test)]
 mod tests;

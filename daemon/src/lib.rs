@@ -11,6 +11,7 @@
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
 //! | [`demo`] | three nodes and an invented city |
 //! | [`config`] | the strict configuration file |
+//! | [`log`] | one harmless line for each event |
 
 pub mod admin;
 mod catalogue;
@@ -21,6 +22,7 @@ pub mod demo;
 mod driver;
 pub mod feed;
 pub mod link;
+pub mod log;
 pub mod store;
 pub mod transport;
 mod verifier;

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use fingerpost_daemon::config::{Config, LogConfig, LogFormat};
+use fingerpost_daemon::config::Config;
 use fingerpost_daemon::daemon::Daemon;
-use fingerpost_daemon::demo;
-use tracing_subscriber::EnvFilter;
+use fingerpost_daemon::{demo, log};
 
 /// glibc's allocator keeps much of what one thread allocated and another freed: with a million records it took 706 MiB where
 /// this one takes 546.
@@ -86,7 +85,7 @@ async fn main() -> ExitCode {
 async fn run(home: Home) -> Result<(), String> {
     let home = home.path()?;
     let config = Config::load(&home).map_err(|error| error.to_string())?;
-    start_log(&config.log)?;
+    log::start(&config.log)?;
     let signals = Signals::new()?;
     let daemon = Daemon::start(&home, &config).await.map_err(|error| error.to_string())?;
     signals.wait().await;
@@ -118,7 +117,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 async fn compact(home: Home) -> Result<(), String> {
     let home = home.path()?;
     let mut config = Config::load(&home).map_err(|error| error.to_string())?;
-    start_log(&config.log)?;
+    log::start(&config.log)?;
     (config.peer.listen, config.feed.listen) = (None, None);
     let daemon = Daemon::start(&home, &config).await.map_err(|error| error.to_string())?;
     let compacted = daemon.compact().await;
@@ -126,18 +125,6 @@ async fn compact(home: Home) -> Result<(), String> {
     let (before, after) = compacted?;
     println!("store compacted: {} MiB before, {} MiB now", before >> 20, after >> 20);
     Ok(())
-}
-
-/// Logs go to standard error, so that standard output stays free for what a command was asked for.
-fn start_log(log: &LogConfig) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|error| format!("log.level {:?} in fingerpostd.toml is no filter: {error}", log.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-    started.map_err(|error| format!("logging cannot start: {error}"))
 }
 
 /// What ends a daemon.

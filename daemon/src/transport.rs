@@ -31,7 +31,7 @@ pub use dial::{DIAL_DEADLINE, DialError, dial};
 pub use listener::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_KEY_MAX, CONNECTIONS_PER_ORGANISATION_MAX,
     HANDSHAKE_DEADLINE, IDLE_DEADLINE, Incoming, ListenError, Listener, ListenerControl, ListenerLimits,
-    PENDING_HANDSHAKES_MAX,
+    PENDING_HANDSHAKES_MAX, STALL_DEADLINE,
 };
 pub use node_key::{NODE_KEY_FILE, NodeKey, NodeKeyError};
 pub use streams::{StreamInUse, Visitor};

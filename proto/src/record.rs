@@ -13,7 +13,7 @@ mod tests;
 
 pub use body::Body;
 pub use check::check;
-pub use text::{LocalTime, local_date, local_time};
+pub use text::{LocalTime, forbidden, local_date, local_time};
 
 use crate::id::RecordId;
 use crate::kind::Kind;

@@ -36,8 +36,11 @@ fn a_stale_invite_is_refused_by_name_and_leaves_no_trace() {
     let seed = fresh_seed().unwrap();
     let one_time = Signer::from_seed(&seed).unwrap();
     let last_hour = UnixHour(valid.invitation.expires.0 - 14 * 24 - 1);
-    let stale =
-        InviteCode { invitation: invitation(&identity, &network, &one_time, last_hour), one_time_seed: *seed, ..valid };
+    let stale = InviteCode {
+        invitation: invitation(&identity, &network, &one_time, last_hour),
+        one_time_seed: seed.clone(),
+        ..valid
+    };
     let late = Node::start("Late").unwrap();
     late.ok(&["init", "--name", "Late", "--yes"]).unwrap();
     let refused = late.cli(&["join", &stale.encode(), "--yes", "--wait", "0"]).unwrap();

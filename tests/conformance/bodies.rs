@@ -115,7 +115,7 @@ pub(crate) fn network(case: &Value) {
                 ("inviter", hex(code.invitation.inviter)),
                 ("device", hex(code.invitation.device)),
                 ("one_time_key", hex(code.invitation.one_time_key)),
-                ("one_time_seed", hex(code.one_time_seed)),
+                ("one_time_seed", hex(*code.one_time_seed)),
                 ("node_key", hex(code.node_key)),
             ] {
                 assert_eq!(found, text(case, field));
@@ -146,7 +146,7 @@ fn named(error: InviteError) -> String {
     let detail = match &error {
         InviteError::NotAnInvite => "not-an-invite",
         InviteError::Damaged { .. } => "damaged",
-        InviteError::Field { .. } => "field",
+        InviteError::Field { .. } | InviteError::Character { .. } => "field",
         InviteError::Key(_) => "key",
         InviteError::Stale { .. } => "stale",
         InviteError::BadClaim => "bad-claim",

@@ -444,6 +444,14 @@ def fields(data):
 WORDS = (SPEC / "05-network.md").read_text().split("```words\n")[1].split("```")[0].split()
 
 
+def is_line(data):
+    def is_allowed(code):
+        is_control = code < 0x20 or 0x7F <= code <= 0x9F
+        return not (is_control or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 or code in (0x2028, 0x2029, 0xFEFF))
+
+    return all(is_allowed(ord(character)) for character in data.decode())
+
+
 def read_invite(text):
     text = "".join(text.split())
     if not text.startswith("fp1:"):
@@ -458,7 +466,7 @@ def read_invite(text):
     if len(data) < 4 or blake3(data[:-4])[:4] != data[-4:]:
         raise Refused("damaged")
     code = fields(data[:-4])
-    if not 1 <= len(code.get(5, [])) <= 8:
+    if not 1 <= len(code.get(5, [])) <= 8 or not all(map(is_line, code[5] + code.get(6, []) + code.get(7, []))):
         raise Refused("field")
     invitation = fields(code[2][0])
     network, node_key = code[1][0], code[4][0]

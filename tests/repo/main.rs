@@ -1,5 +1,7 @@
 //! Rules about the repository itself, held by tests instead of memory.
 
+mod supply;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -570,6 +570,13 @@ fn receipt_invalid() -> Vec<Value> {
             "statement-reason",
         ),
         refused(
+            "statement-reason-escape",
+            "a reason with U+001B",
+            now,
+            objection(&kitchen.0, &kitchen, "\u{1b}[2J".to_owned()).envelope(),
+            "statement-reason",
+        ),
+        refused(
             "invite-stale",
             "accepted in the hour after the invitation ran out",
             now,

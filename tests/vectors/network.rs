@@ -77,7 +77,7 @@ fn code(city: &City, seed: u8) -> InviteCode {
     InviteCode {
         network: city.network,
         invitation: city.forum.invitation(city.network, seed, UnixHour::containing(NOW).plus_days(14)),
-        one_time_seed: key(4, seed).to_bytes(),
+        one_time_seed: key(4, seed).to_bytes().into(),
         node_key: public(&city.forum.node),
         addresses: vec!["node1.example:7474".into(), "[2001:db8::1]:7474".into()],
         inviter_name: "Harbour Refugee Forum".into(),
@@ -92,7 +92,7 @@ fn read_code(name: &str, why: &str, text: &str, code: &InviteCode) -> Value {
         json!({
             "what": "invite", "code": text, "network": hex(code.network), "inviter": hex(code.invitation.inviter),
             "device": hex(code.invitation.device), "one_time_key": hex(code.invitation.one_time_key),
-            "expires_hour": code.invitation.expires.0, "one_time_seed": hex(code.one_time_seed), "node_key": hex(code.node_key),
+            "expires_hour": code.invitation.expires.0, "one_time_seed": hex(*code.one_time_seed), "node_key": hex(code.node_key),
             "addresses": code.addresses, "check_words": code.check_words(),
         }),
     )
@@ -244,6 +244,8 @@ fn invalid() -> Vec<Value> {
     let swapped: String = swapped.into_iter().collect();
     let no_address = InviteCode { addresses: vec![], ..invite.clone() }.encode();
     let nine = InviteCode { addresses: vec!["a:1".into(); 9], ..invite.clone() }.encode();
+    let spoofed = InviteCode { inviter_name: "Forum\u{202e}".into(), ..invite.clone() }.encode();
+    let two_lines = InviteCode { addresses: vec!["a:1\nb:2".into()], ..invite.clone() }.encode();
     let claim = |signer: &ed25519_dalek::SigningKey, joiner: &OrgId, of: &fingerpost_proto::id::NetworkId| {
         let message = Invitation::claim_message(of, joiner, &invite.invitation.one_time_key);
         signer.sign(&Domain::Claim.signing_bytes(&message)).to_bytes()
@@ -304,6 +306,10 @@ fn invalid() -> Vec<Value> {
         of_card("card-empty-endpoint", "an empty endpoint", &|card| card.endpoints = vec![String::new()]),
         of_card("card-long-endpoint", "an endpoint of 263 bytes", &|card| card.endpoints = vec![long(263)]),
         of_card("card-blank-name", "a name of spaces", &|card| card.name = "  ".into()),
+        of_card("card-name-override", "a name with U+202E", &|card| card.name = "Forum\u{202e}x".into()),
+        of_card("card-name-line-feed", "a name of two lines", &|card| card.name = "Forum\nx".into()),
+        of_card("card-label-escape", "a label with U+001B", &|card| card.devices[0].label = "\u{1b}[2J".into()),
+        of_card("card-endpoint-line-feed", "an endpoint with U+000A", &|card| card.endpoints = vec!["a:1\n".into()]),
         of_card("card-long-name", "a name of 201 bytes", &|card| card.name = long(201)),
         of_card("card-nonce", "a nonce of 15 bytes", &|card| card.nonce = vec![1; 15]),
         of_card("card-recovery-digest", "a recovery digest of 31 bytes", &|card| card.recovery_digest = vec![1; 31]),
@@ -318,6 +324,14 @@ fn invalid() -> Vec<Value> {
             json!({ "what": "charter", "charter": "ffff", "error": "charter" }),
         ),
         of_charter("charter-blank-name", "a name of spaces", &|charter| charter.name = " ".into()),
+        of_charter("charter-name-override", "a name with U+2067", &|charter| charter.name = "City\u{2067}".into()),
+        of_charter("charter-purpose-escape", "a purpose with U+001B", &|charter| charter.purpose = "\u{1b}c".into()),
+        of_charter("charter-principle-override", "a principle with U+202D", &|charter| {
+            charter.principles = vec!["p\u{202d}".into()];
+        }),
+        of_charter("charter-licence-line-feed", "a licence with U+000A", &|charter| {
+            charter.licence_url = "https://licence.example/\n".into();
+        }),
         of_charter("charter-long-purpose", "a purpose of 4,001 bytes", &|charter| charter.purpose = long(4_001)),
         of_charter("charter-33-principles", "33 principles", &|charter| charter.principles = vec!["p".into(); 33]),
         of_charter("charter-empty-principle", "an empty principle", &|charter| {
@@ -348,6 +362,8 @@ fn invalid() -> Vec<Value> {
         of_code("invite-padding", "padding does not belong there", &format!("{text}="), "damaged"),
         of_code("invite-without-address", "no address", &no_address, "field"),
         of_code("invite-nine-addresses", "9 addresses", &nine, "field"),
+        of_code("invite-name-override", "the inviter's name has U+202E", &spoofed, "field"),
+        of_code("invite-address-line-feed", "an address of two lines", &two_lines, "field"),
         of_code("invite-too-long", "8,193 characters", &format!("fp1:{}", long(8_189)), "field"),
         of_claim("claim-stale", "the first millisecond after the last hour", good, 1, "stale"),
         of_claim(

@@ -323,6 +323,13 @@ fn invalid() -> Vec<Value> {
             "url",
         ),
         of_service(
+            "url-mark",
+            "U+200F: the address would not be read as it is written",
+            v1::Service { url: "https://example.org/\u{200f}x".into(), ..service() },
+            "field-malformed",
+            "url",
+        ),
+        of_service(
             "url-host",
             "no host",
             v1::Service { url: "https:///x".into(), ..service() },

@@ -52,7 +52,7 @@ pub(super) async fn run(session: &Session, args: InviteArgs) -> Result<Exit, Fai
         let code = InviteCode {
             network: charter.network,
             invitation,
-            one_time_seed: *seed,
+            one_time_seed: seed.clone(),
             node_key,
             addresses,
             inviter_name: identity.card.name.clone(),

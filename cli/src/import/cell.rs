@@ -1,8 +1,35 @@
 //! Texts and numbers of one cell, and the lists in it. Limits are those of the record format.
 
+use std::borrow::Cow;
+
 use fingerpost_proto::limits::{LINE_BYTES_MAX, LIST_ENTRIES_MAX, TEXT_BYTES_MAX};
 
+use fingerpost_proto::record::forbidden;
+
 use super::problem::Findings;
+
+/// What a cell says without characters that only steer how it is laid out, which no record may contain. They come along
+/// when addresses and numbers are copied from other programs, and are dropped with a warning.
+pub(super) fn readable<'t>(text: &'t str, findings: &mut Findings) -> Cow<'t, str> {
+    let is_layout = |char: char| matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let is_break = |char: char| matches!(char, '\u{2028}' | '\u{2029}');
+    if !text.contains(|char| is_layout(char) || is_break(char)) {
+        return Cow::Borrowed(text);
+    }
+    let kept = text.chars().filter(|char| !is_layout(*char));
+    let kept: String = kept.map(|char| if is_break(char) { '\n' } else { char }).collect();
+    let shown = text.chars().fold(String::new(), |mut shown, char| {
+        if is_layout(char) {
+            shown.extend(char.escape_unicode())
+        } else {
+            shown.push(char)
+        }
+        shown
+    });
+    let fix = "they are left out; look whether it reads right, above all in Arabic, Farsi or Hebrew";
+    findings.warn(&shown, "there are invisible characters that change the direction of the text", fix);
+    Cow::Owned(kept)
+}
 
 /// A one-line text. Line breaks become spaces.
 pub(super) fn line(text: &str, findings: &mut Findings) -> Option<String> {
@@ -27,8 +54,8 @@ fn limited(text: String, max: usize, findings: &mut Findings) -> Option<String> 
 /// Refuses control characters other than line breaks and tabs: they are damage, and terminals obey them.
 fn clean(text: &str, findings: &mut Findings) -> Option<String> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    if let Some(control) = text.chars().find(|char| char.is_control() && *char != '\n' && *char != '\t') {
-        let reason = format!("contains the control character U+{:04X}", u32::from(control));
+    if let Some(control) = forbidden(&text, true) {
+        let reason = format!("contains the control character U+{control:04X}");
         return findings.error(&text.escape_debug().to_string(), reason, "delete the invisible character");
     }
     Some(text.trim().to_owned())
@@ -138,6 +165,19 @@ mod tests {
         assert_eq!(check(|f| line("a\0b", f)), (None, 1));
         assert_eq!(check(|f| line("a\u{1b}[2Jb", f)), (None, 1));
         assert_eq!(check(|f| line("=HYPERLINK(\"x\")", f)), (Some("=HYPERLINK(\"x\")".into()), 0));
+    }
+
+    #[test]
+    fn characters_that_only_change_directions_are_left_out_with_a_warning() {
+        let mut findings = Findings::default();
+        assert_eq!(readable("\u{202a}+44 115 496 0123\u{202c}", &mut findings), "+44 115 496 0123");
+        assert_eq!(readable("a\u{2028}b\u{feff}", &mut findings), "a\nb");
+        assert_eq!(findings.0.len(), 2);
+        assert!(findings.0[0].found.contains("\\u{202a}"), "{}", findings.0[0].found);
+        let honest = "مركز\u{200f} 12";
+        assert!(matches!(readable(honest, &mut findings), Cow::Borrowed(text) if text == honest));
+        assert_eq!(findings.0.len(), 2);
+        assert_eq!(check(|f| line("a\u{202e}b", f)), (None, 1), "and refused where they come all the same");
     }
 
     #[test]

@@ -140,6 +140,10 @@ pub(super) fn url(text: &str, findings: &mut Findings) -> Option<String> {
     if address.is_empty() || address.chars().any(|char| char.is_whitespace() || char.is_control()) {
         return findings.error(text, "not one web address (there is a space or line break in it)", fix);
     }
+    if address.contains(['\u{200e}', '\u{200f}', '\u{61c}']) {
+        let reason = "there are invisible marks in it that change the direction of the text";
+        return findings.error(text, reason, "type the address instead of copying it");
+    }
     let has_scheme = address.contains("://") || scheme_without_slashes(address);
     let whole = if has_scheme { address.to_owned() } else { format!("https://{}", address.trim_start_matches('/')) };
     let parsed = match Url::parse(&whole) {

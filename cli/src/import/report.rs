@@ -8,6 +8,7 @@ use std::io::Write;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Import, Problem, Severity};
+use crate::output::escape::is_dangerous;
 
 /// Groups of problems shown in the terminal.
 pub const GROUPS_MAX: usize = 50;
@@ -116,9 +117,7 @@ impl Group<'_> {
 
 /// Control and direction-changing characters made visible: a terminal would obey them.
 fn printable(text: &str) -> String {
-    let is_unsafe = |char: char| {
-        char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let is_unsafe = |char: char| is_dangerous(char) || matches!(char, '\u{200e}' | '\u{200f}');
     let mut printable = String::new();
     for char in text.chars() {
         match char {
@@ -130,7 +129,8 @@ fn printable(text: &str) -> String {
     printable
 }
 
-/// Writes the problems as CSV for a spreadsheet. Cells that a spreadsheet would run as a formula begin with `'`.
+/// Writes the problems as CSV for a spreadsheet. Cells that a spreadsheet would run as a formula begin with `'`; characters
+/// that nobody sees are spelt out.
 ///
 /// Errors: those of `out`. A last line says how many problems were not kept.
 pub fn write_csv(import: &Import, out: impl Write) -> Result<(), csv::Error> {
@@ -155,11 +155,12 @@ pub fn write_csv(import: &Import, out: impl Write) -> Result<(), csv::Error> {
     Ok(())
 }
 
-/// Spreadsheets take a cell that begins with one of these for a formula.
+/// A cell as text, with unseen characters spelt out. Spreadsheets take one that begins with certain characters for a formula.
 fn guarded(text: &str) -> String {
     let starts =
         |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '＝', '＋', '－', '＠']);
-    if starts(text) || starts(text.trim_start()) { format!("'{text}") } else { text.to_owned() }
+    let shown = printable(text);
+    if starts(text) || starts(text.trim_start()) { format!("'{shown}") } else { shown }
 }
 
 #[cfg(test)]

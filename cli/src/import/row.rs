@@ -115,7 +115,7 @@ impl<'r, 'c> Row<'r, 'c> {
     fn check<T>(&mut self, column: Column, check: impl FnOnce(&str, &mut Findings) -> Option<T>) -> Option<T> {
         let text = self.raw(column)?;
         let mut findings = Findings::default();
-        let value = check(text, &mut findings);
+        let value = check(&cell::readable(text, &mut findings), &mut findings);
         let index = self.index(column);
         for finding in findings.0 {
             self.say(index, finding);

@@ -16,9 +16,25 @@ pub fn shown_block(text: &str) -> Cow<'_, str> {
     escape(text, |character| character != '\n' && is_dangerous(character))
 }
 
+/// A JSON text with dangerous characters as JSON writes characters by their numbers; line breaks between values are kept.
+pub fn shown_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character == '\n' || !is_dangerous(character) {
+            safe.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing into a String cannot fail.
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        }
+    }
+    safe
+}
+
 /// Control characters, line and paragraph separators, direction overrides and isolates, invisible tag characters.
 /// The plain marks U+200E, U+200F and U+061C stay: right-to-left text needs them and they hide nothing.
-fn is_dangerous(character: char) -> bool {
+pub fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
@@ -64,6 +80,18 @@ mod tests {
         assert_eq!(shown("a\r\nb"), "a\\r\\nb");
         assert_eq!(shown_block("a\nb\tc"), "a\nb\\tc");
         assert_eq!(shown("a\u{e0041}"), "a\\u{e0041}");
+    }
+
+    #[test]
+    fn json_says_the_same_text_without_dangerous_characters() {
+        let text = "a\x1b[2J\n\u{9b}31m\u{202e}x\u{e0041} مركز";
+        let value = serde_json::json!({ "name": text });
+        for json in [value.to_string(), format!("{value:#}")] {
+            let safe = shown_json(&json);
+            assert!(!safe.chars().any(|character| character != '\n' && is_dangerous(character)), "{safe:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).ok(), Some(value.clone()));
+            assert!(safe.contains("مركز"));
+        }
     }
 
     #[test]

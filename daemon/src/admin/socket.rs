@@ -101,3 +101,69 @@ impl Drop for AdminSocket {
         let _ = fs::remove_file(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::MetadataExt;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_its_owners_alone_replaces_a_left_over_one_and_goes_with_the_node() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(SOCKET_FILE);
+        fs::write(&path, "left over").unwrap();
+        let socket = AdminSocket::bind(home.path()).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_is_offered_at_its_limit_and_refused_beyond() {
+        let home = tempfile::tempdir().unwrap();
+        let room = PATH_BYTES_MAX - home.path().as_os_str().len() - 2 - SOCKET_FILE.len();
+        for (length, fits) in [(room, true), (room + 1, false)] {
+            let folder = home.path().join("x".repeat(length));
+            fs::create_dir(&folder).unwrap();
+            let bound = AdminSocket::bind(&folder);
+            assert_eq!(bound.is_ok(), fits, "{length}: {:?}", bound.err());
+        }
+    }
+
+    #[tokio::test]
+    async fn another_user_is_turned_away_even_where_the_file_would_let_him_in() {
+        let home = tempfile::tempdir().unwrap();
+        let mut socket = AdminSocket::bind(home.path()).unwrap();
+        let path = home.path().join(SOCKET_FILE);
+        let own = UnixStream::connect(&path).await.unwrap();
+        assert!(socket.next().await.is_some_and(|accepted| accepted.is_ok()), "the owner is let in");
+        drop(own);
+        if rustix::process::geteuid().as_raw() != 0 {
+            eprintln!("SKIPPED: only root can ask as another user");
+            return;
+        }
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        // Of this thread alone, which ends with it.
+        let connecting = std::thread::spawn(move || {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
+            std::os::unix::net::UnixStream::connect(path).unwrap()
+        });
+        let foreign = connecting.join().unwrap();
+        foreign.set_nonblocking(true).unwrap();
+        let mut foreign = UnixStream::from_std(foreign).unwrap();
+        let accepted = tokio::time::timeout(Duration::from_millis(500), socket.next()).await;
+        assert!(accepted.is_err(), "nobody is handed on");
+        assert_eq!(foreign.read(&mut [0]).await.unwrap(), 0, "the connection is closed");
+    }
+}

@@ -245,7 +245,7 @@ impl Organisation {
         Ok(InviteCode {
             network: charter.network,
             invitation,
-            one_time_seed: *seed,
+            one_time_seed: seed.clone(),
             node_key: partner.node_key,
             addresses: partner.addresses.clone(),
             inviter_name: self.name().to_owned(),

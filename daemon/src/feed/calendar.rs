@@ -76,7 +76,7 @@ pub(crate) fn events(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
             write_removed(&mut components, &removed);
         }
     }
-    let name = format!("{}: events", directory.network_name());
+    let name = format!("{}: events", reader.network_name());
     let mut lines = Lines::default();
     lines
         .raw("BEGIN", "VCALENDAR")

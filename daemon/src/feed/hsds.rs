@@ -36,7 +36,7 @@ const UNSUPPORTED: &[&str] =
 /// `GET /` for programs.
 pub(crate) fn root(feed: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
     let directory = reader.directory();
-    let network = directory.network_name();
+    let network = reader.network_name();
     let settings = &feed.settings;
     let publisher = object::Object::default()
         .text("name", if settings.publisher_name.is_empty() { &network } else { &settings.publisher_name })

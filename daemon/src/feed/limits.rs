@@ -50,6 +50,21 @@ pub const HTML_ENTRIES_PER_PAGE: usize = 25;
 pub const RENDERS_AT_ONCE_MAX: usize = 8;
 /// Time for one request when the settings name none.
 pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
+/// Connections of readers at a time; further ones wait in the system's queue. At some 100 KiB each: 50 MiB.
+pub const CONNECTIONS_MAX: usize = 512;
+/// Time for the head of a request, from the first moment of a connection or the end of the answer before it.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Largest head of a request, in bytes: a query at its limit and what browsers send, several times over.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most fields in the head of a request. Browsers send about twenty, proxies add a few.
+pub const HEAD_FIELDS_MAX: usize = 64;
+/// Time for one connection, all its requests together. The largest page takes it at 500 kbit/s.
+pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(600);
+/// Pause after an error of `accept`.
+pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Time for answers under way when the node stops.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(3);
 
+const _: () = assert!(QUERY_BYTES_MAX * 4 <= HEAD_BYTES_MAX);
 const _: () = assert!(PER_PAGE_DEFAULT <= PER_PAGE_MAX && HTML_ENTRIES_PER_PAGE <= PER_PAGE_MAX);
 const _: () = assert!(SEARCH_BYTES_MAX < QUERY_BYTES_MAX);

@@ -54,6 +54,11 @@ fn roll(reader: &Reader<'_>) -> Result<Arc<Roll>, Refusal> {
     reader.directory().roll().ok_or_else(|| Refusal::NotFound { what: "network yet".to_owned() })
 }
 
+/// A text of several lines, each of them harmless.
+fn lines(text: &str) -> String {
+    text.lines().map(safe::line).collect::<Vec<_>>().join("\n")
+}
+
 /// `1 organisation`, `3 organisations`.
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -67,10 +72,10 @@ pub(crate) fn charter(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         return rendered(
             reader,
             &CharterPage {
-                network: text.name.clone(),
+                network: safe::line(&text.name),
                 licence: licence(reader),
-                purpose: text.purpose.clone(),
-                principles: text.principles.clone(),
+                purpose: lines(&text.purpose),
+                principles: text.principles.iter().map(|principle| lines(principle)).collect(),
                 vouches: format!(
                     "{} already in must vouch for it",
                     count(text.vouches_needed as usize, "organisation")
@@ -85,9 +90,9 @@ pub(crate) fn charter(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
     let founders = text.founders.iter().filter_map(|founder| OrgId::from_slice(founder));
     let mut page = json!({
         "network": roll.network.to_string(),
-        "name": text.name,
-        "purpose": text.purpose,
-        "principles": text.principles,
+        "name": safe::line(&text.name),
+        "purpose": lines(&text.purpose),
+        "principles": text.principles.iter().map(|principle| lines(principle)).collect::<Vec<_>>(),
         "founders": founders.map(|founder| founder.to_string()).collect::<Vec<_>>(),
         "vouches_needed": text.vouches_needed,
         "objections_needed": text.objections_needed,
@@ -108,8 +113,8 @@ pub(crate) fn members(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
     let total = roll.signatories.len();
     let offset = (number - 1).saturating_mul(per_page);
     let shown: Vec<&Signatory> = roll.signatories.iter().skip(offset).take(per_page).collect();
-    let names: HashMap<&OrgId, &str> =
-        roll.signatories.iter().map(|member| (&member.org, member.name.as_str())).collect();
+    let names: HashMap<&OrgId, String> =
+        roll.signatories.iter().map(|member| (&member.org, safe::line(&member.name))).collect();
     if !reader.ask.html {
         let pages = total.div_ceil(per_page);
         let page = json!({
@@ -128,7 +133,7 @@ pub(crate) fn members(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         if is_there { format!("/members?page={page}&per_page={per_page}") } else { String::new() }
     };
     let page = MembersPage {
-        network: roll.charter.name.clone(),
+        network: safe::line(&roll.charter.name),
         licence: licence(reader),
         summary: format!("{}.", count(total, "organisation")),
         members: shown.iter().map(|member| member_for_people(member, &names)).collect(),
@@ -144,8 +149,9 @@ fn member_json(member: &Signatory) -> Value {
         "founder": member.is_founder,
         "vouched_by": member.vouched_by.iter().map(OrgId::to_string).collect::<Vec<_>>(),
     });
-    if !member.name.is_empty() {
-        json["name"] = Value::from(member.name.as_str());
+    let name = safe::line(&member.name);
+    if !name.is_empty() {
+        json["name"] = Value::from(name);
     }
     if let Some(since_ms) = member.since_ms {
         json["since"] = Value::from(instant::rfc3339(since_ms));
@@ -153,10 +159,8 @@ fn member_json(member: &Signatory) -> Value {
     json
 }
 
-fn member_for_people(member: &Signatory, names: &HashMap<&OrgId, &str>) -> Member {
-    let named = |org: &OrgId| {
-        names.get(org).filter(|name| !name.is_empty()).map_or_else(|| org.short(), |name| (*name).to_owned())
-    };
+fn member_for_people(member: &Signatory, names: &HashMap<&OrgId, String>) -> Member {
+    let named = |org: &OrgId| names.get(org).filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| org.short());
     let mut vouched_by: Vec<String> = member.vouched_by.iter().take(VOUCHERS_NAMED_MAX).map(named).collect();
     if member.vouched_by.len() > VOUCHERS_NAMED_MAX {
         vouched_by.push(format!("{} more", member.vouched_by.len() - VOUCHERS_NAMED_MAX));

@@ -14,7 +14,7 @@ use super::language::{self, Text, Texts};
 use super::limits::HTML_ENTRIES_PER_PAGE;
 use super::reader::{Reader, body};
 use super::reply::{Refusal, Reply};
-use super::{Feed, PAGE_KINDS, search};
+use super::{Feed, PAGE_KINDS, safe, search};
 
 mod hours;
 mod record;
@@ -87,7 +87,7 @@ pub(super) fn rendered(reader: &Reader<'_>, page: &impl Template) -> Result<Repl
 
 /// The licence as a link target.
 pub(super) fn licence(reader: &Reader<'_>) -> String {
-    super::safe::web_address(&reader.directory().licence_url()).unwrap_or_else(|| "/".to_owned())
+    safe::web_address(&reader.directory().licence_url()).unwrap_or_else(|| "/".to_owned())
 }
 
 /// The start page.
@@ -99,7 +99,7 @@ pub(crate) fn start(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         count: reader.directory().count(*kind),
     };
     let page = StartPage {
-        network: reader.directory().network_name(),
+        network: reader.network_name(),
         licence: licence(reader),
         kinds: PAGE_KINDS.iter().map(kind).collect(),
     };
@@ -116,12 +116,8 @@ pub(crate) fn refused(reader: &Reader<'_>, refusal: Refusal) -> Reply {
         405 => "Not possible here",
         _ => "Not available at the moment",
     };
-    let page = RefusedPage {
-        network: reader.directory().network_name(),
-        licence: licence(reader),
-        heading,
-        message: refusal.message(),
-    };
+    let page =
+        RefusedPage { network: reader.network_name(), licence: licence(reader), heading, message: refusal.message() };
     match rendered(reader, &page) {
         Ok(reply) => Reply { status, cache_control: "no-store", ..reply },
         Err(_) => refusal.into_json_reply(),
@@ -169,10 +165,10 @@ pub(crate) fn list(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         Ok::<String, Refusal>(format!("/directory?{}", query.finish()))
     };
     let page = ListPage {
-        network: reader.directory().network_name(),
+        network: reader.network_name(),
         licence: licence(reader),
         heading,
-        words: ask.text("q")?.unwrap_or_default().to_owned(),
+        words: safe::line(ask.text("q")?.unwrap_or_default()),
         kinds: PAGE_KINDS
             .iter()
             .map(|(_, name, label)| Choice {

@@ -13,6 +13,7 @@ use super::language::Texts;
 use super::limits::READ_BYTES_MAX;
 use super::reply::Refusal;
 use super::request::Ask;
+use super::safe;
 
 /// Reads on behalf of one request.
 pub(crate) struct Reader<'a> {
@@ -30,6 +31,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn directory(&self) -> &'a dyn Directory {
         self.directory
+    }
+
+    /// Name of the network, as one harmless line.
+    pub(crate) fn network_name(&self) -> String {
+        safe::line(&self.directory.network_name())
     }
 
     fn spend(&self, bytes: usize) -> Result<(), Refusal> {

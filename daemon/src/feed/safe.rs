@@ -2,6 +2,7 @@
 //!
 //! Everything here returns a value that is safe in the named place, or nothing.
 
+use fingerpost_cli::output::escape::is_dangerous;
 use url::Url;
 
 /// An absolute http or https address in the strict form of RFC 3986; `None` for anything else.
@@ -90,9 +91,10 @@ pub(crate) fn telephone_link(number: &str) -> Option<String> {
     (digits.bytes().filter(u8::is_ascii_digit).count() >= 3).then(|| format!("tel:{digits}"))
 }
 
-/// One line without control characters: for header values and iCalendar parameters.
+/// One line without control characters, direction overrides and invisible characters: for names from cards and charters,
+/// header values and iCalendar parameters.
 pub(crate) fn line(text: &str) -> String {
-    let cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let cleaned: String = text.chars().map(|c| if is_dangerous(c) { ' ' } else { c }).collect();
     cleaned.trim().to_owned()
 }
 
@@ -145,6 +147,12 @@ mod tests {
         ] {
             assert_eq!(email(refused), None, "{refused}");
         }
+    }
+
+    #[test]
+    fn a_line_has_nothing_that_moves_what_stands_beside_it() {
+        assert_eq!(line(" a\r\nb\u{202e}c\u{2066}\u{feff}d\u{85}\x1b "), "a  b c  d");
+        assert_eq!(line("مركز\u{200f} اللاجئين"), "مركز\u{200f} اللاجئين");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! In: bytes. Out: bytes, or an error once the connection has been cut. Always: the seat is held until it is dropped;
 //! a peer that does not begin HTTP/2 in time is cut, because keepalive only works once it has, and so is one that asks for
-//! nothing: keepalive would hold its seat for ever.
+//! nothing: keepalive would hold its seat for ever. One that takes nothing of what is written is cut as well: when keepalive
+//! gives it up, the farewell would wait for it.
 
 use std::future::Future;
 use std::io;
@@ -34,6 +35,9 @@ pub struct PeerConnection {
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     /// When to look again whether the connection is of use, and for how long it may be of none.
     idle: (Pin<Box<Sleep>>, Duration),
+    /// While something waits to be written: when the peer must have taken some of it.
+    stall: Option<Pin<Box<Sleep>>>,
+    stall_deadline: Duration,
     _seat: Seat,
 }
 
@@ -49,7 +53,8 @@ impl PeerConnection {
         let preface = Some((PREFACE_BYTES, Box::pin(sleep_until(now + limits.handshake_deadline))));
         let idle = (Box::pin(sleep_until(now + limits.idle_deadline)), limits.idle_deadline);
         let visitor = Visitor::new(identity);
-        PeerConnection { stream, visitor, when_cut: Some(when_cut), preface, idle, _seat: seat }
+        let (when_cut, stall, stall_deadline) = (Some(when_cut), None, limits.stall_deadline);
+        PeerConnection { stream, visitor, when_cut, preface, idle, stall, stall_deadline, _seat: seat }
     }
 
     /// Who is at the other end.
@@ -74,6 +79,22 @@ impl PeerConnection {
             }
         }
         Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer's key is no longer admitted"))
+    }
+}
+
+impl PeerConnection {
+    /// What became of writing, or an error when nothing could be written for too long.
+    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let deadline = self.stall_deadline;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + deadline)));
+        match stall.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing"))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -116,21 +137,24 @@ impl AsyncWrite for PeerConnection {
         if let Poll::Ready(error) = self.poll_cut(cx) {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(error) = self.poll_cut(cx) {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(error) = self.poll_cut(cx) {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.unless_stalled(cx, shut_down)
     }
 
     fn poll_write_vectored(
@@ -141,7 +165,8 @@ impl AsyncWrite for PeerConnection {
         if let Poll::Ready(error) = self.poll_cut(cx) {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

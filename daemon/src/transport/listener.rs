@@ -46,6 +46,9 @@ pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// A connection over which nothing is asked, from its start or from the end of its last stream. A client opens its stream
 /// as soon as it is connected.
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
+/// Something waits to be written and the peer takes none of it. Longer than keepalive waits for a sign of life; on the
+/// slowest line some of it goes every second.
+pub const STALL_DEADLINE: Duration = Duration::from_secs(20);
 
 const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX * 8 <= PENDING_HANDSHAKES_MAX);
 const _: () = assert!(CONNECTIONS_PER_KEY_MAX <= CONNECTIONS_PER_ADDRESS_MAX);
@@ -78,6 +81,8 @@ pub struct ListenerLimits {
     pub handshake_deadline: Duration,
     /// [`IDLE_DEADLINE`].
     pub idle_deadline: Duration,
+    /// [`STALL_DEADLINE`].
+    pub stall_deadline: Duration,
 }
 
 impl Default for ListenerLimits {
@@ -90,6 +95,7 @@ impl Default for ListenerLimits {
             pending_handshakes_max: PENDING_HANDSHAKES_MAX,
             handshake_deadline: HANDSHAKE_DEADLINE,
             idle_deadline: IDLE_DEADLINE,
+            stall_deadline: STALL_DEADLINE,
         }
     }
 }

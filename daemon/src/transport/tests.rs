@@ -1,6 +1,7 @@
 //! Links over real loopback sockets: who gets in, who does not, and what either side learns.
 #![allow(clippy::unwrap_used)]
 
+mod floods;
 mod handshake;
 mod hostile;
 mod limits;

@@ -14,6 +14,7 @@ use crate::limits::{
     CARD_BYTES_MAX, CARD_SEQUENCE_MAX, DEVICES_MAX, ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, NAME_BYTES_MAX, ROOT_KEYS_MAX,
     UPHELD_MAX,
 };
+use crate::record::forbidden;
 use crate::time::Hlc;
 use crate::v1;
 
@@ -68,6 +69,14 @@ pub enum CardError {
         found: usize,
         /// What is allowed.
         allowed: &'static str,
+    },
+    /// A character that no text may contain: a control, or one that changes the direction of what follows.
+    #[error("{field} contains the character U+{character:04X}, which is not allowed in a text")]
+    Character {
+        /// Field name.
+        field: &'static str,
+        /// Code point found.
+        character: u32,
     },
     /// A key that must not be trusted.
     #[error("{field}: {source}")]
@@ -168,9 +177,11 @@ impl OrgCard {
         size("devices", card.devices.len(), 1, DEVICES_MAX, "1 to 64 devices")?;
         size("endpoints", card.endpoints.len(), 0, ENDPOINTS_MAX, "at most 8")?;
         size("name", card.name.trim().len(), 1, NAME_BYTES_MAX, "1 to 200 bytes")?;
+        line("name", &card.name)?;
         size("nonce", card.nonce.len(), 16, 16, "16 bytes")?;
         for endpoint in &card.endpoints {
             size("endpoints", endpoint.len(), 1, ENDPOINT_BYTES_MAX, "1 to 262 bytes each")?;
+            line("endpoints", endpoint)?;
         }
         let recovery_digest = card.recovery_digest.as_slice().try_into();
         let recovery_digest = recovery_digest.map_err(|_| CardError::Size {
@@ -183,6 +194,7 @@ impl OrgCard {
         let mut devices = Vec::with_capacity(card.devices.len());
         for (device, key) in card.devices.into_iter().zip(device_keys) {
             size("devices.label", device.label.len(), 0, NAME_BYTES_MAX, "at most 200 bytes")?;
+            line("devices.label", &device.label)?;
             size("devices.roles", device.roles.len(), 1, 8, "1 to 8 roles")?;
             devices.push(Device {
                 key,
@@ -315,6 +327,10 @@ fn keys<'a>(field: &'static str, list: impl Iterator<Item = &'a [u8]>) -> Result
 
 fn size(field: &'static str, found: usize, min: usize, max: usize, allowed: &'static str) -> Result<(), CardError> {
     if (min..=max).contains(&found) { Ok(()) } else { Err(CardError::Size { field, found, allowed }) }
+}
+
+fn line(field: &'static str, text: &str) -> Result<(), CardError> {
+    forbidden(text, false).map_or(Ok(()), |character| Err(CardError::Character { field, character }))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::id::{NetworkId, OrgId};
 use crate::limits::{
     CARD_BYTES_MAX, FOUNDERS_MAX, LEASE_DAYS_MAX, NAME_BYTES_MAX, PRINCIPLE_BYTES_MAX, PRINCIPLES_MAX,
 };
+use crate::record::forbidden;
 use crate::v1;
 
 /// Why bytes are not a charter.
@@ -76,11 +77,15 @@ impl Charter {
         let text =
             v1::Charter::decode(bytes).map_err(|error| CharterError::Undecodable { reason: error.to_string() })?;
         within("name", text.name.trim().len(), 1, NAME_BYTES_MAX, "1 to 200 bytes")?;
+        characters("name", &text.name, false)?;
         within("purpose", text.purpose.len(), 0, PRINCIPLE_BYTES_MAX, "at most 4,000 bytes")?;
+        characters("purpose", &text.purpose, true)?;
         within("principles", text.principles.len(), 0, PRINCIPLES_MAX, "at most 32")?;
         for principle in &text.principles {
             within("principles", principle.len(), 1, PRINCIPLE_BYTES_MAX, "1 to 4,000 bytes each")?;
+            characters("principles", principle, true)?;
         }
+        characters("licence_url", &text.licence_url, false)?;
         within("founders", text.founders.len(), 1, FOUNDERS_MAX, "1 to 256")?;
         within("nonce", text.nonce.len(), 16, 16, "16 bytes")?;
         within("vouches_needed", text.vouches_needed as usize, 1, FOUNDERS_MAX, "1 to 256")?;
@@ -122,6 +127,12 @@ fn within(
         return Ok(());
     }
     Err(CharterError::Field { field, found: found.to_string(), allowed })
+}
+
+fn characters(field: &'static str, text: &str, is_running_text: bool) -> Result<(), CharterError> {
+    let Some(character) = forbidden(text, is_running_text) else { return Ok(()) };
+    let found = format!("a text with the character U+{character:04X}");
+    Err(CharterError::Field { field, found, allowed: "text without control characters and direction overrides" })
 }
 
 #[cfg(test)]

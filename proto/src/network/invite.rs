@@ -7,12 +7,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::card::OrgCard;
 use super::words::words_of;
 use crate::id::{NetworkId, OrgId};
 use crate::key::{Domain, KeyError, PublicKey, SIGNATURE_BYTES};
 use crate::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, INVITE_CODE_CHARS_MAX, NAME_BYTES_MAX};
+use crate::record::forbidden;
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::v1;
 
@@ -41,6 +43,14 @@ pub enum InviteError {
         found: usize,
         /// What would be right.
         wanted: &'static str,
+    },
+    /// A character that no text may contain.
+    #[error("{field} in the invite contains the character U+{character:04X}, which is not allowed in a text")]
+    Character {
+        /// Field name.
+        field: &'static str,
+        /// Code point found.
+        character: u32,
     },
     /// A weak or broken key.
     #[error("a key in the invitation is not acceptable: {0}")]
@@ -139,7 +149,7 @@ impl Invitation {
     }
 }
 
-/// Everything in the pasted string. Holds a secret: the seed of the one-time key.
+/// Everything in the pasted string. Holds a secret, the seed of the one-time key, which is wiped when this is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InviteCode {
     /// The network to join.
@@ -147,7 +157,7 @@ pub struct InviteCode {
     /// The vouch.
     pub invitation: Invitation,
     /// Seed of the one-time key.
-    pub one_time_seed: [u8; 32],
+    pub one_time_seed: Zeroizing<[u8; 32]>,
     /// Transport key of the node that answers.
     pub node_key: PublicKey,
     /// Where it answers, tried in order.
@@ -168,9 +178,9 @@ impl std::fmt::Debug for InviteCode {
 }
 
 impl InviteCode {
-    /// `fp1:` and base64url of the protobuf message and the first four bytes of its BLAKE3.
+    /// `fp1:` and base64url of the protobuf message and the first four bytes of its BLAKE3. The result is secret, too.
     pub fn encode(&self) -> String {
-        let mut bytes = v1::InviteCode {
+        let mut message = v1::InviteCode {
             network: self.network.0.to_vec(),
             invitation: Some(self.invitation.message()),
             one_time_seed: self.one_time_seed.to_vec(),
@@ -178,11 +188,15 @@ impl InviteCode {
             addresses: self.addresses.clone(),
             inviter_name: self.inviter_name.clone(),
             network_name: self.network_name.clone(),
-        }
-        .encode_to_vec();
+        };
+        // Of the right size from the start: a buffer that grew would leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(message.encoded_len() + CHECKSUM_BYTES));
+        message.encode_raw(&mut *bytes);
+        message.one_time_seed.zeroize();
         let checksum = blake3::hash(&bytes);
         bytes.extend_from_slice(&checksum.as_bytes()[..CHECKSUM_BYTES]);
-        format!("{INVITE_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
+        format!("{INVITE_PREFIX}{}", *text)
     }
 
     /// Reads a pasted code; white space anywhere in it is ignored. Errors: [`InviteError`]. Nothing is signed or dialled.
@@ -191,19 +205,22 @@ impl InviteCode {
         if found > INVITE_CODE_CHARS_MAX {
             return Err(InviteError::Field { field: "code", found, wanted: "at most 8,192 characters" });
         }
-        let text: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+        let mut pasted = Zeroizing::new(String::with_capacity(found));
+        pasted.extend(text.chars().filter(|character| !character.is_whitespace()));
+        let text = pasted;
         let encoded = text.strip_prefix(INVITE_PREFIX).ok_or(InviteError::NotAnInvite)?;
         let damaged = |reason| InviteError::Damaged { reason };
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| damaged("a character does not belong there"))?;
+        let bytes = Zeroizing::new(bytes);
         let length = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(damaged("it is too short"))?;
         let (bytes, checksum) = bytes.split_at(length);
         if blake3::hash(bytes).as_bytes()[..CHECKSUM_BYTES] != *checksum {
             return Err(damaged("its checksum does not fit"));
         }
-        let code = v1::InviteCode::decode(bytes).map_err(|_| damaged("it cannot be read"))?;
+        let mut code = v1::InviteCode::decode(bytes).map_err(|_| damaged("it cannot be read"))?;
+        let seed = Zeroizing::new(std::mem::take(&mut code.one_time_seed));
         let invitation = Invitation::read(&code.invitation.ok_or(damaged("the invitation is missing"))?)?;
         let field = |field, found: usize, wanted| InviteError::Field { field, found, wanted };
-        let one_time_seed = code.one_time_seed.as_slice().try_into();
         let addresses_fit = (1..=ENDPOINTS_MAX).contains(&code.addresses.len())
             && code.addresses.iter().all(|address| (1..=ENDPOINT_BYTES_MAX).contains(&address.len()));
         if !addresses_fit {
@@ -214,10 +231,17 @@ impl InviteCode {
                 return Err(field("name", name.len(), "at most 200 bytes"));
             }
         }
+        let texts = code.addresses.iter().map(|address| ("addresses", address));
+        let texts = texts.chain([("name", &code.inviter_name), ("name", &code.network_name)]);
+        for (field, text) in texts {
+            if let Some(character) = forbidden(text, false) {
+                return Err(InviteError::Character { field, character });
+            }
+        }
         Ok(InviteCode {
             network: NetworkId::from_slice(&code.network).ok_or(field("network", code.network.len(), "32 bytes"))?,
             invitation,
-            one_time_seed: one_time_seed.map_err(|_| field("one_time_seed", code.one_time_seed.len(), "32 bytes"))?,
+            one_time_seed: seed_of(&seed).ok_or(field("one_time_seed", seed.len(), "32 bytes"))?,
             node_key: PublicKey::from_bytes(&code.node_key)?,
             addresses: code.addresses,
             inviter_name: code.inviter_name,
@@ -240,6 +264,12 @@ impl InviteCode {
         let digest = blake3::hash(&parts.concat());
         words_of(digest.as_bytes())
     }
+}
+
+fn seed_of(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut seed = Zeroizing::new([0; 32]);
+    (bytes.len() == seed.len()).then(|| seed.copy_from_slice(bytes))?;
+    Some(seed)
 }
 
 #[cfg(test)]
@@ -267,7 +297,7 @@ mod tests {
                 expires,
                 signature,
             },
-            one_time_seed: [2; 32],
+            one_time_seed: Zeroizing::new([2; 32]),
             node_key: public(&SigningKey::from_bytes(&[5; 32])),
             addresses: vec!["node.example:7474".into()],
             inviter_name: "Forum".into(),

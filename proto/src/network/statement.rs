@@ -10,6 +10,7 @@ use super::succession::SuccessionError;
 use crate::id::{OrgId, RecordId};
 use crate::kind::{Audience, Kind};
 use crate::limits::PRINCIPLE_BYTES_MAX;
+use crate::record::forbidden;
 use crate::v1;
 use crate::version::SignedVersion;
 
@@ -53,6 +54,12 @@ pub enum StatementError {
         found: usize,
         /// Bytes allowed.
         max: usize,
+    },
+    /// A character in a reason that no text may contain.
+    #[error("the reason contains the character U+{character:04X}, which is not allowed in a text")]
+    ReasonCharacter {
+        /// Code point found.
+        character: u32,
     },
     /// A card is not acceptable.
     #[error(transparent)]
@@ -182,5 +189,5 @@ fn reason(text: &str) -> Result<(), StatementError> {
     if text.len() > PRINCIPLE_BYTES_MAX {
         return Err(StatementError::ReasonTooLong { found: text.len(), max: PRINCIPLE_BYTES_MAX });
     }
-    Ok(())
+    forbidden(text, true).map_or(Ok(()), |character| Err(StatementError::ReasonCharacter { character }))
 }

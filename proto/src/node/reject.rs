@@ -109,7 +109,7 @@ impl Reject {
                 StatementError::IdMismatch { .. } => "statement-id-mismatch",
                 StatementError::Subject { .. } => "statement-subject",
                 StatementError::Charter { .. } => "statement-charter",
-                StatementError::ReasonTooLong { .. } => "statement-reason",
+                StatementError::ReasonTooLong { .. } | StatementError::ReasonCharacter { .. } => "statement-reason",
                 StatementError::Card(CardError::Sequence { .. }) => "card-sequence",
                 StatementError::Card(_) => "card",
                 StatementError::Succession(SuccessionError::Sequence { .. }) => "card-sequence",

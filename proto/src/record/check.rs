@@ -1,6 +1,6 @@
 //! The checks that every body must pass, at signing and at receipt.
 
-use super::text::{is_forbidden, is_language_tag, is_time_of_day, is_web_url, local_date, local_time};
+use super::text::{forbidden, is_language_tag, is_time_of_day, is_web_url, local_date, local_time};
 use super::{Body, RecordError};
 use crate::id::RecordId;
 use crate::limits::{
@@ -436,10 +436,8 @@ fn length(field: &str, value: &str, max: usize) -> Checked {
 }
 
 fn characters(field: &str, value: &str, is_running_text: bool) -> Checked {
-    match value.chars().find(|character| is_forbidden(*character, is_running_text)) {
-        Some(character) => {
-            Err(RecordError::ForbiddenCharacter { field: field.to_owned(), character: u32::from(character) })
-        }
+    match forbidden(value, is_running_text) {
+        Some(character) => Err(RecordError::ForbiddenCharacter { field: field.to_owned(), character }),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use jiff::civil::{Date, DateTime};
 ///
 /// Line feed and tab are allowed in running text only. The marks U+200E, U+200F and U+061C, which honest Arabic and
 /// Persian text uses, are allowed.
-pub(super) fn is_forbidden(character: char, is_running_text: bool) -> bool {
+fn is_forbidden(character: char, is_running_text: bool) -> bool {
     match character {
         '\n' | '\t' => !is_running_text,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
@@ -14,6 +14,12 @@ pub(super) fn is_forbidden(character: char, is_running_text: bool) -> bool {
         '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
         _ => false,
     }
+}
+
+/// The first character of a text that no text may contain, as its number; running text may have line feeds and tabs. Of everything that people are shown: bodies, cards, charters,
+/// statements, invites.
+pub fn forbidden(text: &str, is_running_text: bool) -> Option<u32> {
+    text.chars().find(|character| is_forbidden(*character, is_running_text)).map(u32::from)
 }
 
 /// True for `xx-Yyyy-zz…`: one to eight letters or digits, joined by hyphens, the first part letters only.
@@ -24,14 +30,20 @@ pub(super) fn is_language_tag(text: &str) -> bool {
         && parts.all(is_part)
 }
 
-/// True for an http or https URL without spaces and controls. Nothing else about it is checked.
+/// True for an http or https URL without spaces, controls and marks of direction: where it leads must be what it looks like.
+/// Nothing else about it is checked.
 pub(super) fn is_web_url(text: &str) -> bool {
     let lower: String = text.chars().take(8).collect::<String>().to_ascii_lowercase();
     let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).map(|_| text);
     rest.is_some_and(|url| {
         url.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.starts_with('/'))
-            && !url.chars().any(|character| character.is_whitespace() || character.is_control())
+            && !url.chars().any(|character| character.is_whitespace() || character.is_control() || is_mark(character))
     })
+}
+
+/// The marks of direction that texts may contain. They are not seen, and reorder what stands beside them.
+fn is_mark(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
 /// True for `HH:MM` from 00:00 to 23:59, and for `24:00`.

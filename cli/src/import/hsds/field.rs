@@ -93,7 +93,7 @@ impl<'c> Mapper<'_, 'c> {
             return None;
         };
         let mut findings = Findings::default();
-        let value = check(&text, &mut findings);
+        let value = check(&cell::readable(&text, &mut findings), &mut findings);
         for finding in findings.0 {
             match finding.severity {
                 Severity::Error => self.warn(item, key, &finding.found, finding.reason),

@@ -10,6 +10,7 @@ use super::object::Object;
 use crate::feed::directory::Entry;
 use crate::feed::instant;
 use crate::feed::request::Ask;
+use crate::feed::safe;
 
 /// What the first fields of every body say about where it comes from.
 pub(crate) struct Origin<'a> {
@@ -62,8 +63,8 @@ pub(crate) fn provenance(ask: &Ask, entry: &Entry, origin: &Origin<'_>, name: Pu
     let ids = |ids: &[Vec<u8>]| -> Vec<Value> {
         ids.iter().filter_map(|id| RecordId::from_slice(id)).map(|id| Value::from(id.to_string())).collect()
     };
-    let shown_name = if name == PublisherName::Shown { entry.publisher_name.as_str() } else { "" };
-    let publisher = Object::default().text("id", &entry.org.to_string()).text("name", shown_name);
+    let shown_name = if name == PublisherName::Shown { safe::line(&entry.publisher_name) } else { String::new() };
+    let publisher = Object::default().text("id", &entry.org.to_string()).text("name", &shown_name);
     Object::default()
         .value("publisher", Some(publisher.done()))
         .text("role", role_name(origin.role))
@@ -76,11 +77,8 @@ pub(crate) fn provenance(ask: &Ask, entry: &Entry, origin: &Origin<'_>, name: Pu
         .list("replaces", ids(origin.replaces))
 }
 
-/// Name of the publisher for people; the short id when the card gives none.
+/// Name of the publisher for people, as one harmless line; the short id when the card gives none.
 pub(crate) fn publisher_name(entry: &Entry) -> String {
-    if entry.publisher_name.trim().is_empty() {
-        format!("Publisher {}", entry.org.short())
-    } else {
-        entry.publisher_name.clone()
-    }
+    let name = safe::line(&entry.publisher_name);
+    if name.is_empty() { format!("Publisher {}", entry.org.short()) } else { name }
 }

@@ -188,7 +188,7 @@ fn finish(reader: &Reader<'_>, entry: &Entry, draft: Draft<'_>) -> Result<Reply,
         .collect();
     reader.note_languages(&draft.texts);
     let page = RecordPage {
-        network: reader.directory().network_name(),
+        network: reader.network_name(),
         licence: licence(reader),
         id: entry.record.to_string(),
         kind: match entry.kind {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use h2::client::SendRequest;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::codegen::http;
 
@@ -106,43 +105,4 @@ async fn a_message_of_the_largest_size_is_taken_and_one_byte_more_is_refused_bef
             assert_eq!(trailers["grpc-status"], "11", "OUT_OF_RANGE");
         }
     }
-}
-
-/// One frame of HTTP/2. RFC 9113, section 4.1.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-#[tokio::test]
-async fn a_flood_of_opened_and_reset_streams_costs_the_connection() {
-    let host = host(true).await;
-    let config = client_config(&identity(2), public(1), false);
-    let socket = TcpStream::connect(host.address).await.unwrap();
-    let name = ServerName::try_from("node.fingerpost.invalid").unwrap();
-    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    // Written by hand: libraries do not send what they reset at once.
-    let path = b"/fingerpost.v1.Peer/Link";
-    let headers = [&[0x83, 0x86, 0x04, u8::try_from(path.len()).unwrap()], path.as_slice(), &[0x01, 1, b'x']].concat();
-    let flood = async {
-        writer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-        writer.write_all(&frame(4, 0, 0, &[])).await?;
-        for number in 0..50_000 {
-            let stream = 2 * number + 1;
-            writer.write_all(&frame(1, 4, stream, &headers)).await?;
-            writer.write_all(&frame(3, 0, stream, &8_u32.to_be_bytes())).await?;
-        }
-        std::future::pending::<std::io::Result<()>>().await
-    };
-    let drain = async { while reader.read(&mut [0; 4096]).await.is_ok_and(|count| count > 0) {} };
-    let ended = async {
-        tokio::select! {
-            _ = flood => {}
-            () = drain => {}
-        }
-    };
-    tokio::time::timeout(PATIENCE, ended).await.expect("50,000 resets were put up with");
-    until("the seat is free", || host.control.connections() == 0).await;
-    assert!(host.calls() < 1000, "{} calls reached a handler", host.calls());
 }

@@ -1,0 +1,5 @@
+//! libFuzzer's door to `fingerpost_fuzz::frame`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fingerpost_fuzz::frame::run(bytes));
