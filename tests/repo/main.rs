@@ -145,3 +145,30 @@ fn every_relative_link_in_the_documents_leads_somewhere() {
         }
     }
 }
+
+/// Names in backquotes that can only be those of tests: longer than a field's, and without capitals or blanks.
+fn named_tests(page: &str) -> Vec<&str> {
+    let is_test = |word: &&str| {
+        word.len() >= 24 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    page.split('`').skip(1).step_by(2).filter(is_test).collect()
+}
+
+#[test]
+fn every_test_that_the_threat_page_names_exists() {
+    let page = read(&root().join("spec/12-threats.md"));
+    let named = named_tests(&page);
+    assert!(named.len() > 60, "the page was read: {} names", named.len());
+    let sources: String = ["proto", "daemon", "cli", "tests"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), "rs"))
+        .map(|path| read(&path))
+        .collect();
+    for name in named {
+        let is_there = sources.contains(&format!("#[test]\nfn {name}("))
+            || sources.contains(&format!("#[test]\n    fn {name}("))
+            || sources.contains(&format!("async fn {name}("));
+        assert!(is_there, "no test is called {name}");
+    }
+    assert_eq!(named_tests("`a` b `c_test_that_nobody_has_written` `Not_one`"), ["c_test_that_nobody_has_written"]);
+}

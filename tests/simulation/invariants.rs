@@ -293,9 +293,11 @@ impl World {
     }
 
     pub(super) fn check_dialling(&mut self, number: usize, to: usize) -> Checked {
-        let (since_us, count) = self.machines[number].dials.entry(to).or_insert((self.now_us, 0));
-        if self.now_us - *since_us > 60_000_000 {
-            (*since_us, *count) = (self.now_us, 0);
+        // By the calendar: when all clocks leap by hours, all pauses are over.
+        let now_ms = self.true_ms();
+        let (since_ms, count) = self.machines[number].dials.entry(to).or_insert((now_ms, 0));
+        if now_ms - *since_ms > 60_000 {
+            (*since_ms, *count) = (now_ms, 0);
         }
         *count += 1;
         if *count > DIALS_PER_MINUTE_MAX {

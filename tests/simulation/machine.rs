@@ -21,7 +21,7 @@ pub(super) struct Machine {
     /// Members' node keys as the node last said.
     pub(super) members: Vec<Peer>,
     pub(super) admitted: BTreeSet<Peer>,
-    /// For each machine that was dialled lately: since when it is counted, in microseconds, and how often.
+    /// For each machine that was dialled lately: since when it is counted, in true milliseconds, and how often.
     pub(super) dials: BTreeMap<usize, (u64, u32)>,
     /// Counts processes, so that answers to an earlier one go nowhere.
     pub(super) incarnation: u64,
