@@ -1,13 +1,17 @@
 //! The command tree. Examples stand first in every help text.
 
+mod devices;
 mod membership;
+mod records;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
+pub use records::{ConfirmArgs, ImportArgs, ListArgs, ShowArgs, WithdrawArgs};
 
 use crate::output::{Colour, Format};
 use crate::settings::HOME_VARIABLE;
@@ -244,6 +248,39 @@ Examples:
   fingerpost block \"Old Mill\" --lift"
     )]
     Block(BlockArgs),
+    /// The computers and nodes that act for your organisation: list, add and remove them
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost device list
+  fingerpost device request \"Brushwood Refugee Forum\"    on the new computer: prints fpd1:…
+  fingerpost device add fpd1:… --label \"front desk\"      on the computer with the root key
+  fingerpost device remove \"front desk\"                 sold or replaced; what it signed stays"
+    )]
+    Device {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DeviceCommand,
+    },
+    /// A device is lost or stolen: nothing that it ever signed counts any more
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost revoke \"front desk\"
+  fingerpost revoke 1f3870be --republish                what it published stays, signed by this computer"
+    )]
+    Revoke(RevokeArgs),
+    /// All keys are lost or stolen: the recovery words take your organisation back
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost recover                                    asks for the 24 words
+  fingerpost recover \"Brushwood Refugee Forum\"          on a new computer"
+    )]
+    Recover(RecoverArgs),
     /// Your organisation's id and keys
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  fingerpost id\n  fingerpost id --full")]
     Id(IdArgs),
@@ -335,103 +372,6 @@ pub struct JoinArgs {
     /// Seconds to watch the first records arrive
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub wait: u64,
-}
-
-/// `import`.
-#[derive(Args, Debug)]
-pub struct ImportArgs {
-    /// CSV files in the layout of `fingerpost template`, or HSDS JSON
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Change nothing, only say what would change
-    #[arg(long)]
-    pub check: bool,
-    /// Also withdraw records of the same kinds that are not in the files
-    #[arg(long)]
-    pub withdraw_missing: bool,
-    /// How many records `--withdraw-missing` will withdraw; must be right
-    #[arg(long, value_name = "N", requires = "withdraw_missing")]
-    pub confirm: Option<usize>,
-    /// Language of rows that name none
-    #[arg(long, default_value = "en", value_name = "TAG")]
-    pub language: String,
-    /// Time zone of rows that name none
-    #[arg(long, default_value = "Europe/London", value_name = "ZONE")]
-    pub timezone: String,
-    /// Country of phone numbers and addresses that name none
-    #[arg(long, default_value = "GB", value_name = "CODE")]
-    pub country: String,
-    /// Local id of the organisation that provides services whose row names none
-    #[arg(long, value_name = "LOCAL_ID")]
-    pub organisation: Option<String>,
-    /// Days that records stay in the feeds without being confirmed [default: the network's]
-    #[arg(long, value_name = "DAYS")]
-    pub lease_days: Option<u32>,
-    /// Also write every problem into a CSV file, for colleagues
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Repair phone numbers that lost their leading 0
-    #[arg(long)]
-    pub fix_phones: bool,
-}
-
-/// `list`.
-#[derive(Args, Debug)]
-pub struct ListArgs {
-    /// Only this kind: organisation, service, location, event
-    #[arg(long)]
-    pub kind: Option<String>,
-    /// Only what your organisation publishes
-    #[arg(long, conflicts_with = "org")]
-    pub mine: bool,
-    /// Only what this organisation publishes: its id, the start of its id, or its name
-    #[arg(long, value_name = "ID")]
-    pub org: Option<String>,
-    /// Withdrawn records, too
-    #[arg(long)]
-    pub withdrawn: bool,
-    /// Only records whose lease ends within so many days, or has ended; of your organisation unless --org is given
-    #[arg(long, value_name = "DAYS")]
-    pub due: Option<u32>,
-    /// At most so many; 0: all [default: 200 in a table, all in JSON]
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-}
-
-/// `show`.
-#[derive(Args, Debug)]
-pub struct ShowArgs {
-    /// Record id, local id or kind:local-id
-    pub id: String,
-    /// Publisher of the local id: its id, the start of its id, or its name [default: your organisation]
-    #[arg(long, value_name = "ID")]
-    pub org: Option<String>,
-}
-
-/// `withdraw`.
-#[derive(Args, Debug)]
-pub struct WithdrawArgs {
-    /// Record ids, local ids or kind:local-id
-    #[arg(required = true, value_name = "ID")]
-    pub ids: Vec<String>,
-    /// How many records will go; must be right
-    #[arg(long, value_name = "N")]
-    pub confirm: Option<usize>,
-}
-
-/// `confirm`.
-#[derive(Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["ids", "all", "due"])]
-pub struct ConfirmArgs {
-    /// Record ids, local ids or kind:local-id; the only way to bring back a lapsed record
-    #[arg(value_name = "ID")]
-    pub ids: Vec<String>,
-    /// Everything that readers can see now
-    #[arg(long)]
-    pub all: bool,
-    /// What ends within so many days
-    #[arg(long, value_name = "DAYS")]
-    pub due: Option<u32>,
 }
 
 /// `id`.

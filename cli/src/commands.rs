@@ -4,6 +4,7 @@ mod accept;
 mod block;
 mod completions;
 mod confirm;
+mod device;
 mod id;
 mod import;
 mod init;
@@ -16,9 +17,13 @@ mod network;
 mod object;
 mod outcome;
 mod peers;
+mod phrase;
 mod record;
+mod recover;
+mod revoke;
 mod show;
 mod status;
+mod turn;
 mod voice;
 mod vouch;
 mod why;
@@ -65,6 +70,9 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Object(args) => object::run(&session, args).await,
         Command::Leave(args) => leave::run(&session, args).await,
         Command::Block(args) => block::run(&session, args).await,
+        Command::Device { command } => device::run(&session, command).await,
+        Command::Revoke(args) => revoke::run(&session, args).await,
+        Command::Recover(args) => recover::run(&session, args).await,
         Command::Id(args) => id::run(&session, args),
         Command::Completions { shell } => completions::run(&session.printer, shell),
     }

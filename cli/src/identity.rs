@@ -1,6 +1,6 @@
-//! The organisation that this home speaks for: its card, its device key, and the network it has agreed to.
+//! The organisation that this home speaks for: its cards, its device key, and the network it has agreed to.
 //!
-//! Files in the home: `org.card` (bytes of the genesis card, public), `network.charter` (bytes of the charter that was
+//! Files in the home: `org.card` and `org.cards` (see `cards.rs`), `network.charter` (bytes of the charter that was
 //! accepted, public), `keys/` (private). Always: a file written here is complete or absent.
 
 use std::fs::{self, File};
@@ -15,8 +15,11 @@ use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::v1;
 use prost::Message;
 
+use crate::cards::Cards;
+use crate::client::Admin;
 use crate::failure::{Exit, Failure};
 use crate::keys::{self, KeyPurpose, Signer};
+use crate::output::moment::date;
 
 /// File with the organisation's card.
 pub const CARD_FILE: &str = "org.card";
@@ -26,28 +29,41 @@ pub const CHARTER_FILE: &str = "network.charter";
 /// An organisation and the key with which this home signs for it.
 #[derive(Debug)]
 pub struct Identity {
-    /// Bytes of the card: their digest is the OrgId.
+    /// Bytes of the first card: their digest is the OrgId.
     pub card_bytes: Vec<u8>,
-    /// The checked card.
+    /// The card that counts, as far as this home knows.
     pub card: OrgCard,
+    /// Versions of the cards that count, first to last, as far as the node showed them: for a node that does not know them.
+    pub envelopes: Vec<Vec<u8>>,
     /// Signs records and statements.
     pub device: Signer,
 }
 
 impl Identity {
-    /// Loads card and device key. Errors: a failure of permission when one is missing, broken or too widely readable.
+    /// Loads cards and device key without asking a node. Errors: as [`Identity::with`].
     pub fn load(home: &Path) -> Result<Identity, Failure> {
-        let (card_bytes, card) = load_card(home)?;
+        Identity::with(home, Cards::load(home)?)
+    }
+
+    /// The same, with the cards that the node knows: another computer may have added this one, or revoked it.
+    pub async fn load_at<A: Admin>(home: &Path, node: &A) -> Result<Identity, Failure> {
+        let mut cards = Cards::load(home)?;
+        cards.refresh(home, node).await?;
+        Identity::with(home, cards)
+    }
+
+    /// With these cards and the device key in `home`. Errors: a failure of permission when the key is missing, broken, too widely
+    /// readable, or not one that the card that counts lets sign.
+    pub fn with(home: &Path, cards: Cards) -> Result<Identity, Failure> {
         let device = keys::load(home, KeyPurpose::Device)?;
-        if !card.devices.iter().any(|listed| listed.publishes && listed.key == *device.public()) {
-            return Err(Failure::new(
-                Exit::Permission,
-                "the device key in this home is not on the organisation's card",
-            )
-            .because(format!("device {} does not sign for {}", device.public(), card.org))
-            .hint("restore keys/device.key and org.card from the same backup"));
-        }
-        Ok(Identity { card_bytes, card, device })
+        check_listed(&cards, &device)?;
+        Ok(Identity::signing_with(cards, device))
+    }
+
+    /// With a device that is about to be listed.
+    pub fn signing_with(cards: Cards, device: Signer) -> Identity {
+        let card = cards.effective().clone();
+        Identity { card_bytes: cards.first().to_vec(), card, envelopes: cards.envelopes(), device }
     }
 
     /// The organisation.
@@ -81,8 +97,8 @@ impl GenesisCard<'_> {
         let device = |key: &PublicKey, role: v1::DeviceRole, label: &str| v1::Device {
             key: key.as_bytes().to_vec(),
             roles: vec![role.into()],
-            not_before: 0,
             label: label.to_owned(),
+            ..Default::default()
         };
         let publisher = device(self.device, v1::DeviceRole::Publish, "admin");
         let node = self.node.map(|node| device(node, v1::DeviceRole::Node, "node"));
@@ -100,25 +116,40 @@ impl GenesisCard<'_> {
     }
 }
 
-/// Loads the card alone: enough to read, not to sign.
-pub fn load_card(home: &Path) -> Result<(Vec<u8>, OrgCard), Failure> {
-    let path = home.join(CARD_FILE);
-    let Some(bytes) = read(&path)? else {
-        return Err(Failure::new(Exit::Permission, format!("there is no organisation in {}", home.display()))
-            .hint("make one: fingerpost init --name NAME; or name its home: --home DIR"));
+/// Says whose turn it is when the device key does not sign for the organisation (any more).
+fn check_listed(cards: &Cards, device: &Signer) -> Result<(), Failure> {
+    let card = cards.effective();
+    let (head, hint) = match card.device(device.public().as_bytes()) {
+        Some(listed) if listed.publishes => match listed.retired_at {
+            None => return Ok(()),
+            Some(at) => (
+                format!("the use of this computer's device key ended on {}", date(at.ms())),
+                "make a new one: move keys/device.key away, then fingerpost device request",
+            ),
+        },
+        _ if cards.succession().has_revoked(device.public().as_bytes()) => (
+            "the device key of this computer was revoked".to_owned(),
+            "if none of you did it: fingerpost recover; else make a new key: move keys/device.key away, then fingerpost device request",
+        ),
+        _ => (
+            "the device key in this home is not on the organisation's card".to_owned(),
+            "ask for it with fingerpost device request; or restore keys/device.key and org.card from the same backup",
+        ),
     };
-    let card = OrgCard::read(&bytes).map_err(|error| {
-        Failure::new(Exit::Permission, format!("{} is not a card", path.display()))
-            .caused_by(&error)
-            .hint("restore it from your backup; a node of your network has a copy, too")
-    })?;
-    Ok((bytes, card))
+    Err(Failure::new(Exit::Permission, head)
+        .because(format!("device {} does not sign for {}", device.public(), card.org))
+        .hint(hint))
+}
+
+/// The card that counts, as far as this home knows: enough to read, not to sign.
+pub fn load_card(home: &Path) -> Result<OrgCard, Failure> {
+    Ok(Cards::load(home)?.effective().clone())
 }
 
 /// The network that this organisation agreed to; `None` before it created or joined one.
 pub fn load_charter(home: &Path) -> Result<Option<Charter>, Failure> {
     let path = home.join(CHARTER_FILE);
-    let Some(bytes) = read(&path)? else { return Ok(None) };
+    let Some(bytes) = read_file(&path, CARD_BYTES_MAX)? else { return Ok(None) };
     Charter::read(&bytes).map(Some).map_err(|error| {
         Failure::new(Exit::Permission, format!("{} is not a charter", path.display())).caused_by(&error)
     })
@@ -126,12 +157,12 @@ pub fn load_charter(home: &Path) -> Result<Option<Charter>, Failure> {
 
 /// Remembers the charter that was accepted, so that nothing is ever signed for another network.
 pub fn keep_charter(home: &Path, charter: &[u8]) -> Result<(), Failure> {
-    keep(&home.join(CHARTER_FILE), charter)
+    keep_file(&home.join(CHARTER_FILE), charter)
 }
 
-/// Remembers the card. The caller has made sure that there is none.
+/// Remembers the first card. The caller has made sure that there is none.
 pub fn keep_card(home: &Path, card: &[u8]) -> Result<(), Failure> {
-    keep(&home.join(CARD_FILE), card)
+    keep_file(&home.join(CARD_FILE), card)
 }
 
 /// The network in which this home may sign, given the one the node is in. Errors: none yet, or another one.
@@ -153,14 +184,15 @@ pub fn agreed_network(home: &Path, node_network: &[u8]) -> Result<Charter, Failu
     }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+/// Reads a file of the home. `None`: there is none. Errors: permission, also when it has more than `bytes_max` bytes.
+pub fn read_file(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, Failure> {
     let io = |error: io::Error| {
         Failure::new(Exit::Permission, format!("{} cannot be read", path.display())).caused_by(&error)
     };
     match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > CARD_BYTES_MAX as u64 => {
+        Ok(metadata) if metadata.len() > bytes_max as u64 => {
             Err(Failure::new(Exit::Permission, format!("{} has {} bytes", path.display(), metadata.len()))
-                .because(format!("a card or charter has at most {CARD_BYTES_MAX}")))
+                .because(format!("such a file has at most {bytes_max}")))
         }
         Ok(_) => fs::read(path).map(Some).map_err(io),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -168,7 +200,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
-fn keep(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a file of the home: complete or not at all.
+pub fn keep_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let draft: PathBuf = path.with_extension(format!("new-{}", std::process::id()));
     let folder = path.parent().unwrap_or(Path::new("."));
     let kept = fs::create_dir_all(folder).and_then(|()| {
@@ -270,8 +303,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(CARD_FILE);
         fs::write(&path, vec![0; CARD_BYTES_MAX]).unwrap();
-        assert_eq!(read(&path).unwrap().unwrap().len(), CARD_BYTES_MAX);
+        assert_eq!(read_file(&path, CARD_BYTES_MAX).unwrap().unwrap().len(), CARD_BYTES_MAX);
         fs::write(&path, vec![0; CARD_BYTES_MAX + 1]).unwrap();
-        assert!(read(&path).is_err());
+        assert!(read_file(&path, CARD_BYTES_MAX).is_err());
     }
 }

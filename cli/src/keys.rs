@@ -24,6 +24,8 @@ pub const ROOT_KEY_FILE: &str = "root.key";
 pub const DEVICE_KEY_FILE: &str = "device.key";
 /// A key file is one short line; more is not read.
 const KEY_FILE_BYTES_MAX: u64 = 256;
+/// Keys of one purpose that are set aside in one home; each is a recovery.
+const KEYS_ASIDE_MAX: u32 = 100;
 const KEY_FILE_PREFIX: &str = "fingerpost-key-1";
 
 /// Why a key cannot be used or kept.
@@ -153,6 +155,7 @@ pub fn fresh_seed() -> Result<Seed, KeyFileError> {
 }
 
 /// A private key that signs; wiped when dropped.
+#[derive(Clone)]
 pub struct Signer {
     key: SigningKey,
     public: PublicKey,
@@ -220,6 +223,25 @@ pub fn keep(home: &Path, purpose: KeyPurpose, seed: &Seed) -> Result<(), KeyFile
         _ => KeyFileError::Io { path: path.clone(), source },
     })?;
     File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io(&folder))
+}
+
+/// Moves the key of this purpose, if there is one, to a name beside it that is free: `device.key.old-1`. Nothing is deleted, for whoever
+/// replaces a key may need the old one when it was the wrong day to do so.
+pub fn set_aside(home: &Path, purpose: KeyPurpose) -> Result<(), KeyFileError> {
+    let path = purpose.path(home);
+    let io = |source| KeyFileError::Io { path: path.clone(), source };
+    if !path.try_exists().map_err(io)? {
+        return Ok(());
+    }
+    for number in 1..=KEYS_ASIDE_MAX {
+        let aside = path.with_extension(format!("key.old-{number}"));
+        match fs::hard_link(&path, &aside) {
+            Ok(()) => return fs::remove_file(&path).map_err(io),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io(error)),
+        }
+    }
+    Err(KeyFileError::Exists { path: path.with_extension(format!("key.old-{KEYS_ASIDE_MAX}")) })
 }
 
 /// Loads the key of this purpose from `home`. Errors: [`KeyFileError`]; nothing is changed on disk.
@@ -342,6 +364,22 @@ mod tests {
         assert!(matches!(again, Err(KeyFileError::Exists { .. })));
         let signer = load(home.path(), KeyPurpose::Device).unwrap();
         assert_eq!(signer.public(), Signer::from_seed(&seed).unwrap().public());
+    }
+
+    #[test]
+    fn keys_are_set_aside_up_to_100_times_and_none_is_lost() {
+        let (home, _) = home_with_key();
+        for _ in 0..KEYS_ASIDE_MAX {
+            set_aside(home.path(), KeyPurpose::Device).unwrap();
+            assert!(matches!(load(home.path(), KeyPurpose::Device), Err(KeyFileError::Missing { .. })));
+            keep(home.path(), KeyPurpose::Device, &fresh_seed().unwrap()).unwrap();
+        }
+        assert!(matches!(set_aside(home.path(), KeyPurpose::Device), Err(KeyFileError::Exists { .. })));
+        assert!(load(home.path(), KeyPurpose::Device).is_ok(), "the one in use stays");
+        let files: Vec<_> = fs::read_dir(home.path().join(KEYS_FOLDER)).unwrap().map(|file| file.unwrap()).collect();
+        assert_eq!(files.len(), KEYS_ASIDE_MAX as usize + 1);
+        assert!(files.iter().all(|file| file.metadata().unwrap().mode() & 0o777 == 0o600));
+        set_aside(home.path(), KeyPurpose::Root).unwrap();
     }
 
     #[test]

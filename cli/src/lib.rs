@@ -6,17 +6,21 @@
 //! | [`publish`] | decides what to sign, signs it, hands it in; usable without a terminal |
 //! | [`import`] | reads spreadsheets and HSDS into drafts |
 //! | [`founding`], [`keys`], [`recovery`], [`identity`], [`statements`] | this organisation, its keys and words on paper |
+//! | [`cards`], [`next_card`], [`device_request`] | how its keys change |
 //! | [`client`] | the connection to the node |
 //! | [`failure`], [`output`], [`progress`] | what people and scripts read |
 
 pub mod args;
+pub mod cards;
 pub mod client;
 pub mod commands;
+pub mod device_request;
 pub mod failure;
 pub mod founding;
 pub mod identity;
 pub mod import;
 pub mod keys;
+pub mod next_card;
 pub mod output;
 pub mod progress;
 pub mod publish;

@@ -53,10 +53,11 @@ impl RecoveryPhrase {
         RecoveryPhrase { seed, words }
     }
 
-    /// Reads words as a person types them: any case, any white space.
+    /// Reads words as a person types or pipes them: any case, any white space, with or without their numbers.
     pub fn parse(text: &str) -> Result<RecoveryPhrase, PhraseError> {
         let text = Zeroizing::new(text.to_lowercase());
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_number = |word: &&str| word.bytes().all(|byte| byte.is_ascii_digit());
+        let words: Vec<&str> = text.split_whitespace().filter(|word| !is_number(word)).collect();
         if words.len() != WORDS {
             return Err(PhraseError::Length { found: words.len() });
         }
@@ -94,8 +95,12 @@ impl RecoveryPhrase {
 
     /// BLAKE3 of the recovery public key: what the card carries. Errors: see [`Signer::from_seed`].
     pub fn digest(&self) -> Result<[u8; 32], fingerpost_proto::key::KeyError> {
-        let signer = Signer::from_seed(&self.seed)?;
-        Ok(*blake3::hash(signer.public().as_bytes()).as_bytes())
+        Ok(*blake3::hash(self.signer()?.public().as_bytes()).as_bytes())
+    }
+
+    /// The recovery key, which signs the card that takes the organisation back. Errors: see [`Signer::from_seed`].
+    pub fn signer(&self) -> Result<Signer, fingerpost_proto::key::KeyError> {
+        Signer::from_seed(&self.seed)
     }
 }
 
@@ -110,6 +115,8 @@ mod tests {
         assert_eq!(phrase.words().len(), WORDS);
         let typed = format!("  {}\n", phrase.words().join("   ").to_uppercase());
         assert_eq!(RecoveryPhrase::parse(&typed).unwrap().digest(), phrase.digest());
+        let printed = phrase.lines().join("\n");
+        assert_eq!(RecoveryPhrase::parse(&printed).unwrap().digest(), phrase.digest());
     }
 
     #[test]

@@ -3,9 +3,14 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 use crate::args::Global;
+use crate::cards::Cards;
 use crate::client::NodeClient;
 use crate::failure::{Exit, Failure};
+use crate::identity::Identity;
+use crate::keys::{self, KeyPurpose};
 use crate::output::Printer;
 use crate::output::escape::shown_block;
 use crate::settings::{self, Settings};
@@ -38,6 +43,16 @@ impl Session {
     /// Connects to the node.
     pub async fn node(&self) -> Result<NodeClient, Failure> {
         NodeClient::connect(&self.socket, &self.home).await
+    }
+
+    /// Connects to the node and loads who signs here, by the cards that the node knows.
+    pub async fn identity(&self) -> Result<(Identity, NodeClient), Failure> {
+        // What is wrong with the home itself is told also where no node runs.
+        let mut cards = Cards::load(&self.home)?;
+        keys::load(&self.home, KeyPurpose::Device)?;
+        let node = self.node().await?;
+        cards.refresh(&self.home, &node).await?;
+        Ok((Identity::with(&self.home, cards)?, node))
     }
 
     /// True when a person sits there and may be asked.
@@ -78,6 +93,20 @@ pub fn read_line() -> Result<String, Failure> {
     let read = io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut line);
     read.map_err(|error| Failure::new(Exit::Usage, "the answer could not be read").caused_by(&error))?;
     Ok(line.trim().to_owned())
+}
+
+/// Reads a secret from standard input, wiped when dropped: one line where a person types, else everything up to its end.
+/// Errors: also when there is more than [`ANSWER_BYTES_MAX`].
+pub fn read_secret(is_typed: bool) -> Result<Zeroizing<String>, Failure> {
+    // With its room taken at once the text is never copied to a larger place, which would leave it behind.
+    let mut text = Zeroizing::new(String::with_capacity(ANSWER_BYTES_MAX as usize + 1));
+    let mut input = io::stdin().lock().take(ANSWER_BYTES_MAX + 1);
+    let read = if is_typed { input.read_line(&mut text) } else { input.read_to_string(&mut text) };
+    read.map_err(|error| Failure::new(Exit::Usage, "standard input could not be read").caused_by(&error))?;
+    if text.len() as u64 > ANSWER_BYTES_MAX {
+        return Err(Failure::new(Exit::Usage, format!("standard input has more than {ANSWER_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

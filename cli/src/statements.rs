@@ -7,12 +7,14 @@ use fingerpost_proto::key::{Domain, KeyError};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::network::card::{OrgCard, card_record_id};
 use fingerpost_proto::network::invite::{Invitation, InviteCode, InviteError};
-use fingerpost_proto::network::statement::{Statement, statement_record_id};
+use fingerpost_proto::network::statement::statement_record_id;
+use fingerpost_proto::network::succession::Succession;
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion, VersionError};
 use prost::Message;
 
+use crate::failure::{Exit, Failure};
 use crate::identity::Identity;
 use crate::keys::Signer;
 
@@ -24,7 +26,38 @@ pub fn card_version(
     hlc: Hlc,
 ) -> Result<SignedVersion, VersionError> {
     let record = card_record_id(&identity.org(), &identity.card_bytes);
-    root.sign_version(&header(root, identity, network, Kind::CARD, record, hlc), &identity.card_bytes)
+    root.sign_version(&header(root, &identity.org(), network, Kind::CARD, record, hlc), &identity.card_bytes)
+}
+
+/// The version that carries a card after the first one, signed by the key that the card names.
+pub fn next_card_version(
+    signer: &Signer,
+    org: &OrgId,
+    network: NetworkId,
+    hlc: Hlc,
+    card: &[u8],
+) -> Result<SignedVersion, VersionError> {
+    let record = card_record_id(org, card);
+    signer.sign_version(&header(signer, org, network, Kind::CARD, record, hlc), card)
+}
+
+/// The organisation's cards as envelopes, for a node of `network` that may not know them: those that were seen there, or the first one,
+/// freshly signed. `root` is asked for only then.
+pub fn card_envelopes(
+    root: impl FnOnce() -> Result<Signer, Failure>,
+    identity: &Identity,
+    network: NetworkId,
+    hlc: Hlc,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let is_of_network = |envelope: &Vec<u8>| {
+        SignedVersion::read(envelope.clone()).is_ok_and(|version| version.header().network == network)
+    };
+    if !identity.envelopes.is_empty() && identity.envelopes.iter().all(is_of_network) {
+        return Ok(identity.envelopes.clone());
+    }
+    let card = card_version(&root()?, identity, network, hlc)
+        .map_err(|error| Failure::new(Exit::Invalid, "the card cannot be signed").caused_by(&error))?;
+    Ok(vec![card.envelope().to_vec()])
 }
 
 /// The version that accepts the charter of `network`; `invite` when the organisation was invited.
@@ -46,7 +79,7 @@ pub fn acceptance_version(
         acceptance.claim = one_time.sign(Domain::Claim, &message).to_vec();
     }
     let record = statement_record_id(&identity.org(), Kind::ACCEPTANCE, None);
-    let header = header(&identity.device, identity, network, Kind::ACCEPTANCE, record, hlc);
+    let header = header(&identity.device, &identity.org(), network, Kind::ACCEPTANCE, record, hlc);
     Ok(identity.device.sign_version(&header, &acceptance.encode_to_vec())?)
 }
 
@@ -60,7 +93,7 @@ pub fn statement_version(
     body: &[u8],
 ) -> Result<SignedVersion, VersionError> {
     let record = statement_record_id(&identity.org(), kind, subject);
-    identity.device.sign_version(&header(&identity.device, identity, network, kind, record, hlc), body)
+    identity.device.sign_version(&header(&identity.device, &identity.org(), network, kind, record, hlc), body)
 }
 
 /// Why an acceptance cannot be signed.
@@ -90,23 +123,17 @@ pub fn invitation(identity: &Identity, network: &NetworkId, one_time: &Signer, e
     }
 }
 
-/// Checks that the envelope is the inviter's card in this network and that the card's device signed the invitation.
-pub fn check_inviter(envelope: &[u8], code: &InviteCode) -> Result<OrgCard, InviteError> {
-    let version = SignedVersion::read(envelope.to_vec()).map_err(|_| InviteError::BadSignature)?;
-    let Ok(Statement::Card(card)) = Statement::read(&version) else { return Err(InviteError::BadSignature) };
-    let header = version.header();
-    let root = card.root_keys.iter().find(|root| root.as_bytes() == &header.device).ok_or(InviteError::BadSignature)?;
-    version.check_signature(root).map_err(|_| InviteError::BadSignature)?;
-    if header.network != code.network {
-        return Err(InviteError::BadSignature);
-    }
-    code.invitation.check_signature(&code.network, &card)?;
-    Ok(*card)
+/// Checks that the envelopes prove the inviter's card in this network and that it bears out the invitation.
+pub fn check_inviter(envelopes: &[Vec<u8>], code: &InviteCode) -> Result<OrgCard, InviteError> {
+    let proven = Succession::proven(&code.invitation.inviter, &code.network, envelopes.iter().cloned());
+    let card = proven.effective().ok_or(InviteError::BadSignature)?;
+    code.invitation.check_signature(&code.network, card)?;
+    Ok(card.clone())
 }
 
 fn header(
     signer: &Signer,
-    identity: &Identity,
+    org: &OrgId,
     network: NetworkId,
     kind: Kind,
     record: fingerpost_proto::id::RecordId,
@@ -116,7 +143,7 @@ fn header(
         audience: Audience::Public,
         kind,
         network,
-        org: identity.org(),
+        org: *org,
         record,
         device: *signer.public().as_bytes(),
         hlc,
@@ -128,6 +155,8 @@ fn header(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use fingerpost_proto::network::statement::Statement;
+
     use super::*;
 
     const NETWORK: NetworkId = NetworkId([3; 32]);
@@ -147,7 +176,8 @@ mod tests {
             ..Default::default()
         }
         .encode_to_vec();
-        (root, Identity { card: OrgCard::read(&card_bytes).unwrap(), card_bytes, device })
+        let card = OrgCard::read(&card_bytes).unwrap();
+        (root, Identity { card, card_bytes, envelopes: Vec::new(), device })
     }
 
     fn code(inviter: &Identity) -> InviteCode {
@@ -200,7 +230,7 @@ mod tests {
             card_version(root, identity, network, Hlc(5)).unwrap().envelope().to_vec()
         };
         let code = code(&inviter);
-        assert_eq!(check_inviter(&card(&root, &inviter, NETWORK), &code).unwrap().org, inviter.org());
+        assert_eq!(check_inviter(&[card(&root, &inviter, NETWORK)], &code).unwrap().org, inviter.org());
         let wrong = [
             card(&other_root, &inviter, NETWORK),
             card(&other_root, &other, NETWORK),
@@ -208,7 +238,7 @@ mod tests {
             Vec::new(),
         ];
         for envelope in wrong {
-            assert_eq!(check_inviter(&envelope, &code).err(), Some(InviteError::BadSignature));
+            assert_eq!(check_inviter(&[envelope], &code).err(), Some(InviteError::BadSignature));
         }
     }
 }

@@ -161,7 +161,7 @@ impl crate::rpc::admin_server::Admin for AdminService {
         let introduction = joining.introduce().await.map_err(join_failed)?;
         Ok(Response::new(v1::JoinReply {
             charter: introduction.charter,
-            inviter_card: introduction.inviter_card,
+            inviter_cards: introduction.inviter_cards,
             inviter_clock_ms: introduction.clock_ms,
         }))
     }
@@ -187,7 +187,7 @@ impl crate::rpc::admin_server::Admin for AdminService {
         introduced.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(v1::JoinReply {
             charter: introduction.charter,
-            inviter_card: introduction.inviter_card,
+            inviter_cards: introduction.inviter_cards,
             inviter_clock_ms: introduction.clock_ms,
         }))
     }

@@ -74,6 +74,10 @@ pub const CARD_BYTES_MAX: usize = 16 * 1024;
 pub const ROOT_KEYS_MAX: usize = 8;
 /// Devices on one card.
 pub const DEVICES_MAX: usize = 64;
+/// Highest sequence of a card: so many cards may follow the first.
+pub const CARD_SEQUENCE_MAX: u64 = 1_023;
+/// Versions and invitations that one card upholds although it does not list their devices.
+pub const UPHELD_MAX: usize = 256;
 /// Endpoints on one card or invite code.
 pub const ENDPOINTS_MAX: usize = 8;
 /// Longest `host:port`, in bytes.

@@ -7,4 +7,5 @@ pub mod charter;
 pub mod invite;
 pub mod members;
 pub mod statement;
-mod words;
+pub mod succession;
+pub mod words;

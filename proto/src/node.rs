@@ -41,9 +41,10 @@ use crate::network::card::OrgCard;
 use crate::network::charter::Charter;
 use crate::network::members::{Explanation, Standing, Standings};
 use crate::network::statement::Statement;
+use crate::network::succession::Succession;
 use crate::order::Precedence;
 use crate::overlay::{Broadcast, Ended, Neighbours};
-use crate::set::{Entry, Index, SetKey, Slot};
+use crate::set::{Entry, Index, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::SignedVersion;
 use arrivals::ArrivalLog;
@@ -210,6 +211,7 @@ impl Node {
     /// Ends restoring: evaluates who is a member. Returns what no longer belongs into the sets.
     pub fn restored(&mut self) -> Vec<Output> {
         let mut outputs = Vec::new();
+        self.trust.settle_stored();
         self.settle(0, &mut outputs);
         self.choose_candidates();
         outputs
@@ -294,9 +296,14 @@ impl Node {
         self.trust.accepted_and_left()
     }
 
-    /// Card of an organisation.
+    /// The card of an organisation that counts.
     pub fn card(&self, org: &OrgId) -> Option<&OrgCard> {
         self.trust.card(org)
+    }
+
+    /// All cards of an organisation that matter: those that count, one after the other, and forks.
+    pub fn succession(&self, org: &OrgId) -> Option<&Succession> {
+        self.trust.succession(org)
     }
 
     /// Transport keys of members' nodes with their organisation and endpoints.
@@ -359,21 +366,6 @@ impl Node {
             self.note_overdue(slot);
         }
         replaced
-    }
-
-    /// Takes out of the sets whatever of this organisation's has these classes of keys.
-    fn expel(&mut self, org: &OrgId, is_content: bool, operations: &mut Vec<Operation>) {
-        let first = SetKey::first_of(is_content, org);
-        for audience in Audience::ALL {
-            let own = |(_, entry): &(SetKey, Entry)| self.devices.device(entry.device).0 == *org;
-            let prefix = |(key, _): &(SetKey, Entry)| key.0[..8] == first.0[..8];
-            let keys: Vec<SetKey> =
-                self.set(audience).range(&first, None).take_while(prefix).filter(own).map(|(key, _)| key).collect();
-            for key in keys {
-                self.set_mut(audience).remove(&key);
-                operations.push(Operation::Forget { slot: Slot { audience, key } });
-            }
-        }
     }
 
     fn set_mut(&mut self, audience: Audience) -> &mut Index {

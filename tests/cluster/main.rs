@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod devices;
 mod importing;
 mod joining;
 mod link;

@@ -694,6 +694,66 @@ def network():
                 equal(refused(lambda: read_invite(case["code"])), case["detail"], where)
 
 
+def successors(cards, before):
+    """Cards that follow `before`, best first, with the digest that names each."""
+    card, digest = fields(before), blake3(before)
+    found = []
+    for data in cards:
+        said = fields(data)
+        if said.get(2, [b""])[-1] != digest or said[1][-1] != card.get(1, [0])[-1] + 1:
+            continue
+        rank = signer_class(card, said[11][-1])
+        if rank is not None:
+            found.append((rank, blake3(data), data))
+    return [data for _, _, data in sorted(found)]
+
+
+def signer_class(before, signer):
+    if blake3(signer) == before[4][-1]:
+        return 0
+    return before[3].index(signer) + 1 if signer in before[3] else None
+
+
+def cards_of_an_organisation():
+    for case, where in cases("cards_valid"):
+        known = [data_of(card) for card in case["cards"]]
+        chain = [next(data for data in known if blake3(data).hex() == case["org"])]
+        evidence = []
+        while following := successors(known, chain[-1]):
+            chain.append(following[0])
+            evidence += following[1:2]
+        equal([blake3(data).hex() for data in chain], case["chain"], where)
+        equal([blake3(data).hex() for data in evidence], case["evidence"], where)
+        card = fields(chain[-1])
+        devices = {device[1][-1]: device for device in map(fields, card[5])}
+        upheld = card.get(12, [])
+        for said in case["versions"]:
+            device, hlc = devices.get(unhex(said["device"])), int(said["hlc"], 16)
+            counts = bool(device) and 1 in list(device[2][0]) and device.get(3, [0])[-1] <= hlc
+            counts = counts and (device.get(5, [0])[-1] == 0 or hlc <= device[5][-1])
+            equal(counts or unhex(said["vid"]) in upheld, said["counts"], where)
+        for said in case["invitations"]:
+            device = devices.get(unhex(said["device"]))
+            counts = bool(device) and 1 in list(device[2][0])
+            equal(counts or blake3(unhex(said["signature"]))[:16] in upheld, said["counts"], where)
+    for case, where in cases("cards_invalid"):
+        said, upheld = fields(data_of(case["card"])), fields(data_of(case["card"])).get(12, [])
+        error = None
+        if said[1][-1] > 1023:
+            error = "card-sequence"
+        elif len(said.get(2, [b""])[-1]) != 32 or 8 in said or key_error(said.get(11, [b""])[-1]):
+            error = "card"
+        elif len(upheld) > 256 or any(len(name) != 16 for name in upheld) or upheld != sorted(set(upheld)):
+            error = "card"
+        elif case["before"]:
+            before = fields(data_of(case["before"]))
+            if said[1][-1] != before.get(1, [0])[-1] + 1:
+                error = "card-sequence"
+            elif signer_class(before, said[11][-1]) is None:
+                error = "card-signer"
+        equal(error, case["error"], where)
+
+
 def secret(seed):
     clamped = bytearray(hashlib.sha512(seed).digest()[:32])
     clamped[0], clamped[31] = clamped[0] & 248, clamped[31] & 127 | 64
@@ -705,7 +765,7 @@ def members():
         equal(standings(case), case["standings"], where)
 
 
-for part in (ids, keys, versions, merge, sets, ranges, bodies, network, members):
+for part in (ids, keys, versions, merge, sets, ranges, bodies, network, cards_of_an_organisation, members):
     before = checks
     part()
     print(f"{part.__name__}: {checks - before} checks")

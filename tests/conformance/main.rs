@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bodies;
+mod cards;
 mod node;
 mod pair;
 mod tables;
@@ -42,6 +43,12 @@ fn every_body_is_judged_as_written() {
 fn cards_charters_statements_and_invites_are_read_as_written() {
     Vectors::read("network_valid").each(bodies::network);
     Vectors::read("network_invalid").each_refused(bodies::network_error);
+}
+
+#[test]
+fn of_an_organisations_cards_the_same_count_in_every_order() {
+    Vectors::read("cards_valid").each(cards::succession);
+    Vectors::read("cards_invalid").each_refused(cards::refused);
 }
 
 #[test]

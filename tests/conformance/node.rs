@@ -40,7 +40,7 @@ fn host(case: &Value) -> Host {
     host
 }
 
-fn permutations(count: usize) -> Vec<Vec<usize>> {
+pub(crate) fn permutations(count: usize) -> Vec<Vec<usize>> {
     if count == 0 {
         return vec![vec![]];
     }

@@ -37,8 +37,8 @@ pub(crate) fn card(seed: u8, name: &str) -> v1::OrgCard {
     let device = |role: u8, roles: Vec<i32>, label: &str| v1::Device {
         key: key(role, seed).verifying_key().to_bytes().to_vec(),
         roles,
-        not_before: 0,
         label: label.to_owned(),
+        ..Default::default()
     };
     v1::OrgCard {
         root_keys: vec![key(1, seed).verifying_key().to_bytes().to_vec()],

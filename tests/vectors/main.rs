@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cards;
 mod cast;
 mod exchange;
 mod frames;
@@ -81,6 +82,7 @@ fn files() -> Vec<File> {
         records::files(),
         merge::files(),
         network::files(),
+        cards::files(),
         members::files(),
         sets::files(),
         frames::files(),

@@ -161,9 +161,42 @@ fn receipt(name: &str, why: &str, city: &City, now: u64, known: &[SignedVersion]
     )
 }
 
+/// The card after `before`, of the forum, with what it changes.
+fn next_card(
+    city: &City,
+    before: &[u8],
+    signer: &ed25519_dalek::SigningKey,
+    change: impl Fn(&mut v1::OrgCard),
+) -> SignedVersion {
+    let (forum, signed_by) = (&city.forum, signer.verifying_key().to_bytes());
+    let mut card = v1::OrgCard::decode(before).unwrap();
+    card.sequence += 1;
+    card.previous = blake3::hash(before).as_bytes().to_vec();
+    card.signed_by = signed_by.to_vec();
+    change(&mut card);
+    let card = card.encode_to_vec();
+    let header = Header {
+        record: fingerpost_proto::network::card::card_record_id(&forum.id, &card),
+        device: signed_by,
+        ..forum.header(city.network, Kind::CARD, Audience::Public, "", Hlc::new(NOW - 500, 0))
+    };
+    sign(signer, &header, &card)
+}
+
 fn receipt_valid() -> Vec<Value> {
     let city = City::new();
     let (forum, network) = (&city.forum, city.network);
+    let root = &forum.root;
+    let second_card = next_card(&city, &forum.card, root, |card| card.name = "Second".into());
+    let third_card = next_card(&city, second_card.body(), root, |card| card.name = "Third".into());
+    let mut forks = ["A", "B", "C"].map(|name| next_card(&city, &forum.card, root, |card| card.name = name.into()));
+    forks.sort_by_key(|version| *blake3::hash(version.body()).as_bytes());
+    let [best, evidence, dropped] = &forks;
+    let kept = edit(forum, network, "kept", Hlc::new(NOW, 0), |_| ());
+    let without_laptop = next_card(&city, &forum.card, root, |card| {
+        card.devices.remove(0);
+        card.upheld = vec![kept.vid().0.to_vec()];
+    });
     let first = edit(forum, network, "first", Hlc::new(NOW, 0), |_| ());
     let second = |prev: [u8; 8]| edit(forum, network, "second", Hlc::new(NOW + 1, 0), |header| header.prev = prev);
     let outcome = |mut case: Value, outcome: &str, concurrent: bool| {
@@ -234,6 +267,33 @@ fn receipt_valid() -> Vec<Value> {
             false,
         ),
         outcome(receive("vouch", "statements are versions", NOW, &[], &vouch), "published", false),
+        outcome(receive("card-second", "a card that follows the first", NOW, &[], &second_card), "published", false),
+        outcome(
+            receive("card-third", "and one that follows it", NOW, std::slice::from_ref(&second_card), &third_card),
+            "published",
+            false,
+        ),
+        outcome(
+            receive("card-fork", "it loses, and is kept as evidence", NOW, std::slice::from_ref(best), evidence),
+            "published",
+            false,
+        ),
+        outcome(
+            receive("card-lost", "two better ones are known", NOW, &[best.clone(), evidence.clone()], dropped),
+            "superseded",
+            false,
+        ),
+        outcome(
+            receive(
+                "upheld",
+                "its device is on no card any longer; the card names this very version",
+                NOW,
+                &[without_laptop],
+                &kept,
+            ),
+            "published",
+            false,
+        ),
         outcome(
             receive(
                 "lapsed-on-arrival",
@@ -255,11 +315,24 @@ fn receipt_invalid() -> Vec<Value> {
     let (forum, network) = (&city.forum, city.network);
     let now = NOW;
     let good = edit(forum, network, "good", Hlc::new(NOW, 0), |_| ());
-    let refused = |name: &str, why: &str, now: u64, envelope: &[u8], error: &str| {
-        let mut case = receipt(name, why, &city, now, &[], envelope);
+    let refused_after = |known: &[SignedVersion], name: &str, why: &str, now: u64, envelope: &[u8], error: &str| {
+        let mut case = receipt(name, why, &city, now, known, envelope);
         case["error"] = json!(error);
         case
     };
+    let refused = |name: &str, why: &str, now: u64, envelope: &[u8], error: &str| {
+        refused_after(&[], name, why, now, envelope, error)
+    };
+    let root = &forum.root;
+    let second_card = next_card(&city, &forum.card, root, |card| card.name = "Second".into());
+    let third_card = next_card(&city, second_card.body(), root, |card| card.name = "Third".into());
+    let skipped_card = next_card(&city, &forum.card, root, |card| card.sequence = 2);
+    let card_by_laptop = next_card(&city, &forum.card, &forum.device, |_| ());
+    let mislabelled_card = {
+        let header = Header { device: forum.device.verifying_key().to_bytes(), ..*second_card.header() };
+        sign(&forum.device, &header, second_card.body())
+    };
+    let without_laptop = next_card(&city, &forum.card, root, |card| drop(card.devices.remove(0)));
     let header = forum.header(network, Kind::SERVICE, Audience::Public, "drop-in", Hlc::new(NOW, 0));
     let mut flipped = good.envelope().to_vec();
     let last = flipped.len() - 1;
@@ -419,6 +492,30 @@ fn receipt_invalid() -> Vec<Value> {
             "a card signed by a device that is no root key",
             now,
             card_by_device.envelope(),
+            "unknown-device",
+        ),
+        refused(
+            "unknown-predecessor",
+            "the card that it follows is not known",
+            now,
+            third_card.envelope(),
+            "unknown-predecessor",
+        ),
+        refused("card-sequence", "2 after 0", now, skipped_card.envelope(), "card-sequence"),
+        refused("card-signer", "a publishing device signs no card", now, card_by_laptop.envelope(), "card-signer"),
+        refused(
+            "card-signer-in-header",
+            "signed by another key than the card names",
+            now,
+            mislabelled_card.envelope(),
+            "card-signer",
+        ),
+        refused_after(
+            &[without_laptop],
+            "revoked-device",
+            "a later card does not list the device, whatever the clock of its version says",
+            now,
+            good.envelope(),
             "unknown-device",
         ),
         refused("card-withdrawn", "a card cannot be withdrawn", now, withdrawn_card.envelope(), "card-withdrawn"),

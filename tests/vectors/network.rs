@@ -118,7 +118,7 @@ fn valid() -> Vec<Value> {
             key: key(5, n).verifying_key().to_bytes().to_vec(),
             roles: vec![1, 2, 9],
             not_before: 7,
-            label: String::new(),
+            ..Default::default()
         })
         .collect();
     let mut strict = charter_message(&[&city.forum]);
@@ -283,11 +283,13 @@ fn invalid() -> Vec<Value> {
             json!({ "what": "card", "card": bytes(vec![0x20; 16_385]), "error": "card" }),
         ),
         case("card-undecodable", "not protobuf", json!({ "what": "card", "card": "ffff", "error": "card" })),
-        of_card("card-sequence", "a successor: this level knows only the first card", &|card| card.sequence = 1),
+        of_card("card-sequence", "a successor that names no card before it", &|card| card.sequence = 1),
         of_card("card-previous", "a first card has no predecessor", &|card| card.previous = vec![1; 32]),
-        of_card("card-revocations", "a first card revokes nothing", &|card| {
-            card.revocations = vec![v1::Revocation::default()]
+        of_card("card-revocations", "reserved", &|card| card.revocations = vec![v1::Revocation::default()]),
+        of_card("card-signed-by", "a first card is not signed by a key of another card", &|card| {
+            card.signed_by = card.root_keys[0].clone()
         }),
+        of_card("card-upheld", "a first card upholds nothing", &|card| card.upheld = vec![vec![1; 16]]),
         of_card("card-without-roots", "no root key", &|card| card.root_keys.clear()),
         of_card("card-nine-roots", "9 root keys", &|card| {
             card.root_keys = (100..109).map(|seed| key(1, seed).verifying_key().to_bytes().to_vec()).collect()

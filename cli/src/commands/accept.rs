@@ -19,15 +19,13 @@ use crate::output::escape::shown;
 use crate::output::moment::now_ms;
 use crate::publish::{check_clocks, check_newest};
 use crate::session::Session;
-use crate::statements::{acceptance_version, card_version, statement_version};
+use crate::statements::{acceptance_version, card_envelopes, statement_version};
 
 /// What the node says of a statement that waits for vouches.
 const WAITING: &str = "not-a-member";
 
 pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
-    let identity = Identity::load(&session.home)?;
-    let root = keys::load(&session.home, KeyPurpose::Root)?;
-    let node = session.node().await?;
+    let (identity, node) = session.identity().await?;
     let status = node.status().await?;
     if status.network.is_empty() {
         return Err(Failure::new(Exit::Usage, "there is no charter to accept: this node is in no network")
@@ -66,7 +64,8 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     let unsigned =
         |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the acceptance cannot be signed").caused_by(error);
     let clock = Hlc(status.hlc_max).next(now_ms());
-    let card = card_version(&root, &identity, charter.network, clock).map_err(|error| unsigned(&error))?;
+    let root = || Ok(keys::load(&session.home, KeyPurpose::Root)?);
+    let mut envelopes = card_envelopes(root, &identity, charter.network, clock)?;
     let acceptance = match invited_before(&node, &identity).await? {
         Some(body) => {
             let (network, clock) = (charter.network, clock.next(0));
@@ -77,7 +76,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
             acceptance_version(&identity, charter.network, clock.next(0), None).map_err(|error| unsigned(&error))?
         }
     };
-    let envelopes = vec![card.envelope().to_vec(), acceptance.envelope().to_vec()];
+    envelopes.push(acceptance.envelope().to_vec());
     let delivery = node.publish(vec![v1::PublishRequest { envelopes }], |_| ()).await;
     if let Some(broken) = delivery.broken {
         return Err(broken);

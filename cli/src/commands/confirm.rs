@@ -6,7 +6,7 @@ use fingerpost_proto::time::DAY_MS;
 use crate::args::ConfirmArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
-use crate::identity::{Identity, agreed_network};
+use crate::identity::agreed_network;
 use crate::output::moment::{count, now_ms};
 use crate::progress::Progress;
 use crate::publish::{Current, Desk, Holdings};
@@ -15,8 +15,7 @@ use crate::session::Session;
 use super::outcome;
 
 pub(super) async fn run(session: &Session, args: ConfirmArgs) -> Result<Exit, Failure> {
-    let identity = Identity::load(&session.home)?;
-    let node = session.node().await?;
+    let (identity, node) = session.identity().await?;
     let charter = agreed_network(&session.home, &node.status().await?.network)?;
     let now = now_ms();
     let desk = Desk::open(&node, &identity, &charter, now).await?;

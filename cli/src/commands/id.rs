@@ -9,7 +9,7 @@ use crate::output::{Colour, Format, Printer};
 use crate::session::Session;
 
 pub(super) fn run(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
-    let (_, card) = load_card(&session.home)?;
+    let card = load_card(&session.home)?;
     let charter = load_charter(&session.home)?;
     let printer = if args.json { Printer::new(Format::Json, Colour::Never) } else { session.printer.clone() };
     let devices: Vec<_> = card

@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session, args: ImportArgs) -> Result<Exit, Fai
         Ok(signing) => signing,
         // Without a node or a network a check can still tell what is wrong with the files.
         Err(failure) if args.check && matches!(failure.exit(), Exit::NodeUnreachable | Exit::Refused) => {
-            let import = read(&args, load_card(&session.home)?.1.org, None)?;
+            let import = read(&args, load_card(&session.home)?.org, None)?;
             show_problems(session, &args, &import)?;
             return Err(failure);
         }
@@ -79,8 +79,7 @@ pub(super) async fn run(session: &Session, args: ImportArgs) -> Result<Exit, Fai
 }
 
 async fn signing(session: &Session) -> Result<(Identity, NodeClient, Charter), Failure> {
-    let identity = Identity::load(&session.home)?;
-    let node = session.node().await?;
+    let (identity, node) = session.identity().await?;
     let charter = agreed_network(&session.home, &node.status().await?.network)?;
     Ok((identity, node, charter))
 }

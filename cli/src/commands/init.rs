@@ -3,17 +3,14 @@
 use fingerpost_proto::key::PublicKey;
 use serde_json::json;
 
+use super::phrase::show_phrase;
 use crate::args::InitArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
 use crate::founding::Founding;
 use crate::identity::CARD_FILE;
 use crate::keys::{self, KeyPurpose};
-use crate::recovery::{RecoveryPhrase, WORDS_ASKED};
 use crate::session::Session;
-
-/// Times a wrong recovery word may be typed.
-const ATTEMPTS_MAX: usize = 3;
 
 pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failure> {
     check_empty(session)?;
@@ -97,32 +94,6 @@ fn check_empty(session: &Session) -> Result<(), Failure> {
                 "move {} away, then run the command again",
                 session.home.join(keys::KEYS_FOLDER).display()
             )));
-        }
-    }
-    Ok(())
-}
-
-/// Prints the words and, when somebody sits there, sees that two of them were written down.
-fn show_phrase(session: &Session, phrase: &RecoveryPhrase) -> Result<(), Failure> {
-    session.printer.line("Recovery words. Write them on paper now: they are shown once and kept nowhere.\n")?;
-    for line in phrase.lines() {
-        session.printer.line(&format!("    {line}"))?;
-    }
-    session
-        .printer
-        .line("\nWhoever has them can take over the organisation; without them a lost key cannot be replaced.\n")?;
-    if session.yes || !session.can_ask() {
-        return Ok(());
-    }
-    for position in WORDS_ASKED {
-        let mut attempts = 0;
-        while !phrase.is_word(position, &session.ask(&format!("Type word {position} from your paper: "))?) {
-            attempts += 1;
-            if attempts == ATTEMPTS_MAX {
-                return Err(Failure::new(Exit::Usage, format!("word {position} was not typed; nothing was kept"))
-                    .hint("run the command again, with paper at hand; the words will be new"));
-            }
-            session.printer.note("That is another word.");
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::vouch;
 use crate::args::InviteArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
-use crate::identity::{Identity, agreed_network};
+use crate::identity::agreed_network;
 use crate::keys::{Signer, fresh_seed};
 use crate::output::moment::{date_time, now_ms, rfc3339};
 use crate::publish::check_clocks;
@@ -20,8 +20,7 @@ use crate::statements::invitation;
 
 pub(super) async fn run(session: &Session, args: InviteArgs) -> Result<Exit, Failure> {
     vouch::settle_where_possible(session).await;
-    let identity = Identity::load(&session.home)?;
-    let node = session.node().await?;
+    let (identity, node) = session.identity().await?;
     let status = node.status().await?;
     let charter = agreed_network(&session.home, &status.network)?;
     let now = now_ms();

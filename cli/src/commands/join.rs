@@ -18,13 +18,13 @@ use crate::args::JoinArgs;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
 use crate::identity::{Identity, keep_charter, load_charter};
-use crate::keys::{self, KeyPurpose, Signer};
+use crate::keys::{self, KeyPurpose};
 use crate::output::escape::shown;
 use crate::output::moment::{count, date_time, now_ms};
 use crate::progress::Progress;
 use crate::publish::check_clocks;
 use crate::session::{self, Session};
-use crate::statements::{acceptance_version, card_version, check_inviter};
+use crate::statements::{acceptance_version, card_envelopes, check_inviter};
 
 /// Longest wait until the node counts the organisation as a member: one comparison with one peer. What is published before is
 /// refused.
@@ -44,13 +44,11 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
     let code = InviteCode::decode(&text).map_err(|error| unusable(&error))?;
     let now = now_ms();
     code.invitation.check_fresh(now).map_err(|error| unusable(&error))?;
-    let identity = Identity::load(&session.home)?;
-    let root = keys::load(&session.home, KeyPurpose::Root)?;
+    let (identity, node) = session.identity().await?;
     if let Some(charter) = load_charter(&session.home)?.filter(|charter| charter.network != code.network) {
         return Err(Failure::new(Exit::Refused, format!("this organisation is in {:?} already", charter.text.name))
             .hint("another network needs another home: fingerpost --home DIR init …"));
     }
-    let node = session.node().await?;
     let status = node.status().await?;
     check_clocks(now, status.clock_ms)?;
     let way = Way::find(&node, &code, &text, &status).await?;
@@ -61,8 +59,8 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
             .because("somebody between you and the inviter may have exchanged it")
             .hint("compare the check words with the inviter by phone, and ask for a new invite"));
     }
-    if let Some(card) = &way.inviter_card {
-        let card = check_inviter(card, &code).map_err(|error| {
+    if !way.inviter_cards.is_empty() {
+        let card = check_inviter(&way.inviter_cards, &code).map_err(|error| {
             Failure::new(Exit::Refused, "the invite is not from the organisation that it names").caused_by(&error)
         })?;
         introduce(session, &code, &charter, &card.name)?;
@@ -76,7 +74,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         return Ok(session.declined());
     }
     let clock = Hlc(status.hlc_max).min(Hlc::new(now, 0)).next(now_ms());
-    let envelopes = sign(&identity, &root, &code, clock)?;
+    let envelopes = sign(session, &identity, &code, clock)?;
     if way.is_hosted {
         hand_in(session, &node, envelopes).await?;
     } else {
@@ -129,7 +127,7 @@ async fn standing(node: &NodeClient, org: &OrgId) -> Result<v1::WhyReply, Failur
 /// How this organisation gets in: by its node's own joining, or through a node that is in the network already.
 struct Way {
     charter: Vec<u8>,
-    inviter_card: Option<Vec<u8>>,
+    inviter_cards: Vec<Vec<u8>>,
     is_hosted: bool,
 }
 
@@ -146,7 +144,7 @@ impl Way {
                 ))
             })?;
             check_clocks(now_ms(), reply.inviter_clock_ms)?;
-            return Ok(Way { charter: reply.charter, inviter_card: Some(reply.inviter_card), is_hosted: false });
+            return Ok(Way { charter: reply.charter, inviter_cards: reply.inviter_cards, is_hosted: false });
         }
         if status.network != code.network.0 {
             return Err(Failure::new(Exit::Refused, "the node is in another network than the invite is for")
@@ -158,8 +156,8 @@ impl Way {
             kind: Kind::CARD.0.into(),
             ..Default::default()
         };
-        let card = node.entries(cards).await?.into_iter().map(|entry| entry.envelope).next();
-        Ok(Way { charter: status.charter.clone(), inviter_card: card, is_hosted: true })
+        let inviter_cards = node.entries(cards).await?.into_iter().map(|entry| entry.envelope).collect();
+        Ok(Way { charter: status.charter.clone(), inviter_cards, is_hosted: true })
     }
 }
 
@@ -190,14 +188,16 @@ pub(super) fn charter_lines(charter: &Charter) -> Vec<String> {
     lines
 }
 
-/// The card and the acceptance, signed, as envelopes.
-fn sign(identity: &Identity, root: &Signer, code: &InviteCode, clock: Hlc) -> Result<Vec<Vec<u8>>, Failure> {
+/// The cards and the acceptance, signed, as envelopes.
+fn sign(session: &Session, identity: &Identity, code: &InviteCode, clock: Hlc) -> Result<Vec<Vec<u8>>, Failure> {
     let unsigned =
         |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the acceptance cannot be signed").caused_by(error);
-    let card = card_version(root, identity, code.network, clock).map_err(|error| unsigned(&error))?;
+    let root = || Ok(keys::load(&session.home, KeyPurpose::Root)?);
+    let mut envelopes = card_envelopes(root, identity, code.network, clock)?;
     let acceptance =
         acceptance_version(identity, code.network, clock.next(0), Some(code)).map_err(|error| unsigned(&error))?;
-    Ok(vec![card.envelope().to_vec(), acceptance.envelope().to_vec()])
+    envelopes.push(acceptance.envelope().to_vec());
+    Ok(envelopes)
 }
 
 /// Hands card and acceptance to a node that is in the network already.

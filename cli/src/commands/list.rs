@@ -21,7 +21,7 @@ pub(super) async fn run(session: &Session, args: ListArgs) -> Result<Exit, Failu
     let node = session.node().await?;
     let organisation = match &args.org {
         Some(text) => Some(find_organisation(&node, text).await?),
-        None if args.mine || args.due.is_some() => Some(load_card(&session.home)?.1.org),
+        None if args.mine || args.due.is_some() => Some(load_card(&session.home)?.org),
         None => None,
     };
     let limit = args.limit.unwrap_or(if session.printer.is_json() { 0 } else { TABLE_ROWS });

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::record::{Record, find_organisation};
 use crate::args::ShowArgs;
+use crate::cards::Cards;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
-use crate::identity::{agreed_network, load_card};
+use crate::identity::agreed_network;
 use crate::output::escape::{shown, shown_block};
 use crate::output::fields;
 use crate::output::moment::{count, date_time, now_ms};
@@ -43,7 +44,9 @@ async fn request(session: &Session, node: &NodeClient, args: &ShowArgs) -> Resul
         let organisation = find_organisation(node, org).await?.0.to_vec();
         return Ok(v1::ShowRequest { organisation, local_id: args.id.clone(), ..Default::default() });
     }
-    let (_, card) = load_card(&session.home)?;
+    let mut cards = Cards::load(&session.home)?;
+    cards.refresh(&session.home, node).await?;
+    let card = cards.effective();
     let network = agreed_network(&session.home, &node.status().await?.network)?.network;
     let all = v1::ListRequest {
         organisation: card.org.0.to_vec(),
@@ -51,7 +54,7 @@ async fn request(session: &Session, node: &NodeClient, args: &ShowArgs) -> Resul
         include_lapsed: true,
         ..Default::default()
     };
-    let holdings = Holdings::of(node.entries(all).await?, &card, &network);
+    let holdings = Holdings::of(node.entries(all).await?, card, &network);
     let record = holdings.select(std::slice::from_ref(&args.id))?;
     let record_id = record.first().map(|record| record.0.to_vec()).unwrap_or_default();
     Ok(v1::ShowRequest { record_id, ..Default::default() })

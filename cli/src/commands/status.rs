@@ -127,7 +127,7 @@ struct Own {
 impl Own {
     async fn fetch(session: &Session, node: &NodeClient, now: UnixMillis) -> Result<Own, Failure> {
         // The status of a node is of use to people without an organisation, too.
-        let Ok((_, card)) = load_card(&session.home) else { return Ok(Own::default()) };
+        let Ok(card) = load_card(&session.home) else { return Ok(Own::default()) };
         let request = v1::ListRequest {
             organisation: card.org.0.to_vec(),
             include_withdrawn: true,

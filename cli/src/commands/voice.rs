@@ -26,8 +26,7 @@ pub(super) struct Voice {
 impl Voice {
     /// Loads the identity and connects. Errors: also when clocks differ, or the node is in another network.
     pub(super) async fn open(session: &Session) -> Result<Voice, Failure> {
-        let identity = Identity::load(&session.home)?;
-        let node = session.node().await?;
+        let (identity, node) = session.identity().await?;
         let status = node.status().await?;
         let charter = agreed_network(&session.home, &status.network)?;
         let now = now_ms();

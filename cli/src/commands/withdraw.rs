@@ -3,7 +3,7 @@
 use crate::args::WithdrawArgs;
 use crate::client::Admin;
 use crate::failure::{Exit, Failure};
-use crate::identity::{Identity, agreed_network};
+use crate::identity::agreed_network;
 use crate::output::moment::{count, now_ms};
 use crate::progress::Progress;
 use crate::publish::{Action, Desk};
@@ -12,8 +12,7 @@ use crate::session::Session;
 use super::outcome;
 
 pub(super) async fn run(session: &Session, args: WithdrawArgs) -> Result<Exit, Failure> {
-    let identity = Identity::load(&session.home)?;
-    let node = session.node().await?;
+    let (identity, node) = session.identity().await?;
     let charter = agreed_network(&session.home, &node.status().await?.network)?;
     let desk = Desk::open(&node, &identity, &charter, now_ms()).await?;
     let mut planner = desk.planner();

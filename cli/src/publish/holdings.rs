@@ -156,8 +156,8 @@ fn prove(entry: v1::Entry, card: &OrgCard, network: &NetworkId) -> Option<Curren
     if header.org != card.org || header.network != *network || !header.kind.is_content() {
         return None;
     }
-    let device = card.publisher(&header.device, header.hlc)?;
-    version.check_signature(&device.key).ok()?;
+    let key = card.signer_of(&header.device, header.hlc, &version.vid())?;
+    version.check_signature(&key).ok()?;
     let body = match version.is_withdrawal() {
         true => None,
         false => Some(Body::decode(header.kind, version.body()).ok()?),

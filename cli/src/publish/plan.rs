@@ -205,6 +205,31 @@ impl<'a> Planner<'a> {
         self.admit(Change { action: Action::Confirmed, header, body: bytes, local_id, name, place: String::new() });
     }
 
+    /// Adds a version with the same content and the same lease, for a record whose version is to lose its device. One whose lease ends
+    /// within the hour is withdrawn.
+    pub fn sign_again(&mut self, record: &RecordId) {
+        let Some((current, body)) = self.current(record) else { return self.withdraw_again(record) };
+        let old = current.version.header();
+        let header = self.header(old.kind, old.audience, *record, Some(current), old.lease_until);
+        if old.lease_until <= UnixHour::containing(header.hlc.ms()) {
+            return self.withdraw(record);
+        }
+        let bytes = current.version.body().to_vec();
+        let (local_id, name) = (body.local_id().to_owned(), body.name().to_owned());
+        self.admit(Change { action: Action::Confirmed, header, body: bytes, local_id, name, place: String::new() });
+    }
+
+    /// Adds the withdrawal of a record, also when it is withdrawn already, by a version that is to lose its device.
+    pub fn withdraw_again(&mut self, record: &RecordId) {
+        let Some(current) = self.holdings.get(record).filter(|current| current.body.is_none()) else {
+            return self.withdraw(record);
+        };
+        let old = current.version.header();
+        let header = self.header(old.kind, old.audience, *record, Some(current), UnixHour(0));
+        let (local_id, name, place) = (String::new(), String::new(), String::new());
+        self.admit(Change { action: Action::Withdrawn, header, body: Vec::new(), local_id, name, place });
+    }
+
     /// Adds the withdrawal of a record; does nothing when it is withdrawn already.
     pub fn withdraw(&mut self, record: &RecordId) {
         let Some((current, body)) = self.current(record) else { return };

@@ -89,7 +89,7 @@ fn identity() -> Identity {
         ..Default::default()
     }
     .encode_to_vec();
-    Identity { card: OrgCard::read(&card_bytes).unwrap(), card_bytes, device }
+    Identity { card: OrgCard::read(&card_bytes).unwrap(), card_bytes, envelopes: Vec::new(), device }
 }
 
 fn charter() -> Charter {
@@ -192,6 +192,34 @@ async fn confirming_keeps_content_and_lease_length_and_moves_the_lease() {
     assert_eq!(after.body(), before.body());
     assert_eq!(after.header().lease_until, UnixHour::containing(later).plus_days(30));
     assert_eq!(after.header().prev, before.vid().prefix());
+}
+
+#[tokio::test]
+async fn signing_again_keeps_content_and_lease_and_withdraws_what_has_none_left() {
+    let mut node = FakeNode::new();
+    let mut draft = organisation("a", "one");
+    draft.lease_days = Some(30);
+    publish(&mut node, NOW, vec![draft]).await;
+    let before = node.version(&record("a"));
+    let last = UnixHour::containing(NOW).plus_days(30).start_ms() - 1;
+    let (plan, report) = run(&mut node, last, |planner| planner.sign_again(&record("a"))).await;
+    assert_eq!((report.confirmed, report.withdrawn), (1, 0));
+    let header = &plan.changes[0].header;
+    assert_eq!((header.lease_until, header.prev), (before.header().lease_until, before.vid().prefix()));
+    assert_eq!(plan.changes[0].body, before.body());
+    let (_, report) = run(&mut node, last + 1, |planner| planner.sign_again(&record("a"))).await;
+    assert_eq!(
+        (report.confirmed, report.withdrawn),
+        (0, 1),
+        "no version may be signed in the hour in which its lease ends"
+    );
+    // A withdrawal that is to lose its device is signed again, too; an unknown record is nothing to sign.
+    let (plan, report) = run(&mut node, last + 2, |planner| {
+        planner.sign_again(&record("a"));
+        planner.withdraw_again(&record("unknown"));
+    })
+    .await;
+    assert_eq!((plan.changes.len(), report.withdrawn), (1, 1));
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@
 
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::PROTOCOL_LEVEL;
-use fingerpost_proto::network::card::{CardError, OrgCard};
 use fingerpost_proto::network::charter::{Charter, CharterError};
 use fingerpost_proto::network::invite::{InviteCode, InviteError};
+use fingerpost_proto::network::succession::Succession;
 use fingerpost_proto::v1;
-use fingerpost_proto::version::{SignedVersion, VersionError};
 use tonic::transport::Channel;
 
 use crate::clock;
@@ -35,18 +34,14 @@ pub(crate) enum JoinError {
         "the inviter's node sent the charter of another network ({found}); the invite is for {expected}. Do not join; ask the inviter"
     )]
     OtherNetwork { found: fingerpost_proto::id::NetworkId, expected: fingerpost_proto::id::NetworkId },
-    #[error("the inviter's card cannot be read: {0}")]
-    CardVersion(#[from] VersionError),
-    #[error("the card that came is not a signed card of the inviter in this network. Do not join; ask the inviter")]
+    #[error("the cards that came are not signed cards of the inviter in this network. Do not join; ask the inviter")]
     ForeignCard,
-    #[error("the inviter's card cannot be used: {0}")]
-    Card(#[from] CardError),
 }
 
 /// What an introduction brought, checked against the invite.
 pub(crate) struct Introduction {
     pub(crate) charter: Vec<u8>,
-    pub(crate) inviter_card: Vec<u8>,
+    pub(crate) inviter_cards: Vec<Vec<u8>>,
     pub(crate) clock_ms: u64,
 }
 
@@ -81,18 +76,14 @@ impl Joining {
         if charter.network != self.code.network {
             return Err(JoinError::OtherNetwork { found: charter.network, expected: self.code.network });
         }
-        let version = SignedVersion::read(reply.inviter_card.clone())?;
-        let card = OrgCard::read(version.body())?;
-        let root = card.root_keys.iter().find(|root| root.as_bytes() == &version.header().device);
-        let is_signed = root.is_some_and(|root| version.check_signature(root).is_ok());
-        if !is_signed || version.header().org != card.org || version.header().network != self.code.network {
-            return Err(JoinError::ForeignCard);
-        }
-        self.code.invitation.check_signature(&self.code.network, &card)?;
-        Ok(Introduction { charter: reply.charter, inviter_card: reply.inviter_card, clock_ms: reply.clock_ms })
+        let (inviter, network) = (&self.code.invitation.inviter, &self.code.network);
+        let proven = Succession::proven(inviter, network, reply.inviter_cards.iter().cloned());
+        let card = proven.effective().ok_or(JoinError::ForeignCard)?;
+        self.code.invitation.check_signature(network, card)?;
+        Ok(Introduction { charter: reply.charter, inviter_cards: reply.inviter_cards, clock_ms: reply.clock_ms })
     }
 
-    /// Hands in card and acceptance. After [`JoinError::NoAnswer`] they may have been taken all the same.
+    /// Hands in cards and acceptance. After [`JoinError::NoAnswer`] they may have been taken all the same.
     pub(crate) async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
         let reply = self.client.admit(v1::AdmitRequest { envelopes }).await.map_err(refused)?.into_inner();
         if reply.refusal.is_empty() {

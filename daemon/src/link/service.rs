@@ -21,7 +21,7 @@ use crate::store::StoreReader;
 use crate::transport::{Admitted, PeerIdentity, StreamInUse, Visitor};
 
 /// Envelopes that a joining organisation may hand in: its card and its acceptance, with room for later cards.
-const ADMIT_ENVELOPES_MAX: usize = 8;
+const ADMIT_ENVELOPES_MAX: usize = 64;
 
 /// Answers those who dial us.
 pub(crate) struct PeerService {
@@ -97,15 +97,15 @@ impl crate::rpc::peer_server::Peer for PeerService {
             keys.map(|(key, _)| Slot { audience: Audience::Public, key }).collect::<Vec<_>>()
         });
         let slots = slots.await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut inviter_card = Vec::new();
+        let mut inviter_cards = Vec::new();
         for slot in slots {
             if let Ok(Some(row)) = self.reader.get(&slot)
                 && row.kind == Kind::CARD
             {
-                inviter_card = row.envelope;
+                inviter_cards.push(row.envelope);
             }
         }
-        Ok(Response::new(v1::IntroduceReply { charter, inviter_card, clock_ms: clock::now_ms() }))
+        Ok(Response::new(v1::IntroduceReply { charter, inviter_cards, clock_ms: clock::now_ms() }))
     }
 
     async fn admit(&self, request: Request<v1::AdmitRequest>) -> Result<Response<v1::AdmitReply>, Status> {
@@ -151,7 +151,7 @@ fn check_claim(envelopes: &[Vec<u8>], registered: Option<&Invitation>) -> Result
         let version = SignedVersion::read(envelope.clone()).map_err(|error| named(error.into()))?;
         let header = version.header();
         if *org.get_or_insert(header.org) != header.org || !matches!(header.kind, Kind::CARD | Kind::ACCEPTANCE) {
-            return Err("invite: only the card and the acceptance of one organisation may be handed in".to_owned());
+            return Err("invite: only the cards and the acceptance of one organisation may be handed in".to_owned());
         }
         if let Statement::Acceptance(invitation) = Statement::read(&version).map_err(|error| named(error.into()))? {
             let invitation = invitation.filter(|invitation| Some(invitation.as_ref()) == registered);

@@ -10,7 +10,7 @@ use prost::Message;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::card::OrgCard;
-use super::words::WORDS;
+use super::words::words_of;
 use crate::id::{NetworkId, OrgId};
 use crate::key::{Domain, KeyError, PublicKey, SIGNATURE_BYTES};
 use crate::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, INVITE_CODE_CHARS_MAX, NAME_BYTES_MAX};
@@ -127,12 +127,12 @@ impl Invitation {
         [&network.0[..], &joiner.0, one_time_key.as_bytes()].concat()
     }
 
-    /// Checks that the inviter's device, as on its card, signed this invitation for this network.
+    /// Checks that a device that the inviter's card bears out signed this invitation for this network.
     pub fn check_signature(&self, network: &NetworkId, inviter: &OrgCard) -> Result<(), InviteError> {
-        let device = inviter.publisher(&self.device, Hlc(u64::MAX)).filter(|_| inviter.org == self.inviter);
-        let device = device.ok_or(InviteError::BadSignature)?;
+        let signer = inviter.signer_of_invitation(&self.device, &self.signature);
+        let signer = signer.filter(|_| inviter.org == self.inviter).ok_or(InviteError::BadSignature)?;
         let message = Self::signing_message(network, &self.inviter, &self.one_time_key, self.expires);
-        device.key.verify(Domain::Invitation, &message, &self.signature).map_err(|_| InviteError::BadSignature)
+        signer.verify(Domain::Invitation, &message, &self.signature).map_err(|_| InviteError::BadSignature)
     }
 
     /// Checks that the one-time key signed for this organisation, not after the invitation ran out.
@@ -262,7 +262,7 @@ impl InviteCode {
             self.node_key.as_bytes(),
         ];
         let digest = blake3::hash(&parts.concat());
-        std::array::from_fn(|i| WORDS[usize::from(digest.as_bytes()[i])])
+        words_of(digest.as_bytes())
     }
 }
 

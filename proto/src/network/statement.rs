@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::card::{CardError, OrgCard, card_record_id};
 use super::invite::{Invitation, InviteError};
+use super::succession::SuccessionError;
 use crate::id::{OrgId, RecordId};
 use crate::kind::{Audience, Kind};
 use crate::limits::PRINCIPLE_BYTES_MAX;
@@ -71,6 +72,9 @@ pub enum StatementError {
         /// By the card's bytes.
         expected: OrgId,
     },
+    /// A card does not follow the one that it names.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
     /// A card cannot be withdrawn; a later card replaces it.
     #[error("a card cannot be withdrawn")]
     CardWithdrawn,
@@ -124,11 +128,15 @@ impl Statement {
         };
         match kind {
             Kind::CARD => {
-                let card = OrgCard::read(body)?;
-                if card.org != header.org {
-                    return Err(StatementError::CardOfAnother { found: header.org, expected: card.org });
+                let card = OrgCard::read_any(&header.org, body)?;
+                let genesis = OrgId::of_genesis_card(body);
+                if card.origin.is_none() && genesis != header.org {
+                    return Err(StatementError::CardOfAnother { found: header.org, expected: genesis });
                 }
                 place(card_record_id(&header.org, body))?;
+                if let Some(origin) = card.origin.filter(|origin| origin.signed_by.as_bytes() != &header.device) {
+                    return Err(SuccessionError::Signer { signer: origin.signed_by }.into());
+                }
                 Ok(Statement::Card(Box::new(card)))
             }
             Kind::ACCEPTANCE => {

@@ -1,7 +1,7 @@
-//! The 256 check words of an invite, one per byte value. Part of the protocol: `spec/05-network.md`, appendix.
+//! The 256 check words of invites and other lines that people carry, one per byte value. Part of the protocol: `spec/05-network.md`, appendix.
 
 /// Word for each byte, in alphabetical order.
-pub(super) const WORDS: [&str; 256] = [
+const WORDS: [&str; 256] = [
     "acorn", "amber", "anchor", "apple", "april", "apron", "arch", "arrow", "ash", "autumn", "badge", "bagel",
     "bamboo", "banjo", "barley", "basin", "basket", "beach", "beacon", "beaver", "bell", "berry", "birch", "bison",
     "blanket", "blossom", "boat", "bonnet", "bottle", "branch", "brass", "bread", "breeze", "brick", "bridge", "brook",
@@ -25,3 +25,8 @@ pub(super) const WORDS: [&str; 256] = [
     "radish", "raft", "rain", "raven", "reed", "ribbon", "river", "robin", "rocket", "rose", "saddle", "saffron",
     "sail", "salmon", "sand", "scarf", "shell",
 ];
+
+/// The words of the first four bytes of a digest, for people to compare by phone.
+pub fn words_of(digest: &[u8; 32]) -> [&'static str; 4] {
+    std::array::from_fn(|i| WORDS[usize::from(digest[i])])
+}

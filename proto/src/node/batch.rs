@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::link::Link;
 use super::output::{Notice, Operation, Outcome, Output};
 use super::spreading::Accepted;
-use super::{Node, Peer, Reject, VerifiedVersion, trust};
+use super::{Node, Peer, Reject, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
 use crate::network::members::Standing;
@@ -17,7 +17,7 @@ use crate::order::{Precedence, is_concurrent};
 use crate::overlay;
 use crate::set::Slot;
 use crate::time::UnixMillis;
-use crate::version::{Header, SignedVersion};
+use crate::version::SignedVersion;
 
 /// With so many versions that no honest node would have sent a link ends.
 pub(super) const BREACHES_PER_LINK_MAX: u32 = 16;
@@ -45,17 +45,17 @@ impl Source {
 /// What one batch of versions leads to.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    operations: Vec<Operation>,
+    pub(super) operations: Vec<Operation>,
     durable: bool,
     /// Newly accepted versions with where each came from.
     accepted: Vec<Accepted>,
     /// Versions that a peer pushed although they are here.
     duplicates: Vec<(Peer, Vid, overlay::Route)>,
     /// Versions that lost against ours: the peer is sent ours.
-    outdated: Vec<(Peer, Slot)>,
+    pub(super) outdated: Vec<(Peer, Slot)>,
     /// Pairs that a peer now knows us to hold.
     acknowledged: Vec<(Peer, Slot, Vid)>,
-    notices: Vec<Notice>,
+    pub(super) notices: Vec<Notice>,
     pub(super) released: BTreeSet<OrgId>,
 }
 
@@ -118,7 +118,10 @@ impl Node {
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Outcome::Rejected(Reject::TooOld);
         }
-        // Membership may have ended meanwhile, too.
+        // Another card may count by now, and membership may have ended.
+        if let Err(reject) = self.signer_of(&version) {
+            return Outcome::Rejected(reject);
+        }
         if self.trust.standing(&header.org) != Standing::Member {
             return Outcome::Rejected(Reject::NotAMember { org: header.org });
         }
@@ -150,7 +153,7 @@ impl Node {
     }
 
     /// Enters a version into its set and notes what follows.
-    fn put(&mut self, source: Source, version: SignedVersion, batch: &mut Batch) {
+    pub(super) fn put(&mut self, source: Source, version: SignedVersion, batch: &mut Batch) {
         let header = version.header();
         let (slot, kind, vid) = (Slot::of(header), header.kind, version.vid());
         self.enter(slot, &version, false);
@@ -202,37 +205,6 @@ impl Node {
         Outcome::Rejected(why)
     }
 
-    /// Evaluates memberships and moves versions into and out of the sets accordingly.
-    pub(super) fn settle(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        let mut batch = Batch::default();
-        self.settle_into(Source::Quarantine, &[], &mut batch);
-        self.emit(now, batch, outputs);
-    }
-
-    /// `learnt` came from `source` just now; what else enters was remembered, and whoever brought the standing may lack it.
-    pub(super) fn settle_into(&mut self, source: Source, learnt: &[(usize, Header, Vid)], batch: &mut Batch) {
-        let changes = self.trust.evaluate();
-        if changes.is_empty() {
-            return;
-        }
-        batch.notices.push(Notice::MembersChanged);
-        for trust::Change { org, before, after, entering } in changes {
-            for version in entering {
-                let is_learnt = learnt.iter().any(|(_, _, vid)| *vid == version.vid());
-                self.put(if is_learnt { source } else { Source::Quarantine }, version, batch);
-            }
-            if before == Standing::Member && after != Standing::Member {
-                self.expel(&org, true, &mut batch.operations);
-            }
-            if after == Standing::Stranger {
-                self.expel(&org, false, &mut batch.operations);
-            }
-            if after == Standing::Member {
-                batch.released.insert(org);
-            }
-        }
-    }
-
     /// Hands out what a batch leads to, and tries again what waited for it.
     pub(super) fn finish(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         let released = std::mem::take(&mut batch.released);
@@ -252,7 +224,7 @@ impl Node {
     }
 
     /// Persist first, then tell the peers.
-    fn emit(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
+    pub(super) fn emit(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
         if !batch.operations.is_empty() || batch.durable {
             outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
         }

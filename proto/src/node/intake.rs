@@ -2,19 +2,25 @@
 //!
 //! The order of checks is the order of `spec/04-merge.md`, section 2. What follows from them is in `batch.rs`.
 
+mod settling;
+mod waiting;
+
+use prost::Message;
+
 use super::batch::{Batch, Source};
 use super::output::{Outcome, Output};
 use super::{Node, Peer, Reject, Unverified, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::key::PublicKey;
 use crate::kind::Kind;
-use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::network::members::Standing;
-use crate::network::statement::Statement;
+use crate::network::statement::{Statement, StatementError};
+use crate::network::succession::Bearing;
 use crate::order::Precedence;
 use crate::overlay;
 use crate::set::{SetKey, Slot};
 use crate::time::UnixMillis;
+use crate::v1;
 use crate::version::SignedVersion;
 
 /// Versions whose bodies and signatures are being checked, and for whom.
@@ -50,6 +56,11 @@ struct Examined {
 /// Every envelope of an admin's request has an outcome by now; one that was only held back is a duplicate of it.
 fn settled(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
     outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Duplicate)).collect()
+}
+
+/// Sequence of the card in these bytes; whatever cannot be read is refused later.
+fn card_sequence(body: &[u8]) -> u64 {
+    v1::OrgCard::decode(body).map_or(0, |card| card.sequence)
 }
 
 /// What the first checks say.
@@ -182,15 +193,19 @@ impl Node {
             }
         }
         let keys = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
-        read.sort_by_key(|(_, version)| match version.header().kind {
-            Kind::CARD => 0,
-            kind if !kind.is_content() => 1,
-            _ => 2,
+        read.sort_by_cached_key(|(_, version)| match version.header().kind {
+            // A card follows the one before it, whatever order they came in.
+            Kind::CARD => (0, card_sequence(version.body())),
+            kind if !kind.is_content() => (1, 0),
+            _ => (2, 0),
         });
         let content = read.split_off(read.partition_point(|(_, version)| !version.header().kind.is_content()));
         let mut learnt = Vec::new();
         for (position, version) in read {
             let (header, vid) = (*version.header(), version.vid());
+            if header.kind != Kind::CARD {
+                self.trust.follow_cards();
+            }
             match self.examine_statement(now, source, version, &mut batch) {
                 Ok(None) => learnt.push((position, header, vid)),
                 Ok(known) => outcomes[position] = known,
@@ -205,9 +220,12 @@ impl Node {
             let winner = self.winner(&Slot::of(&header)).map(|(_, entry)| entry.vid);
             outcomes[position] = Some(if winner == Some(vid) {
                 Outcome::Published { concurrent: false }
-            } else {
+            } else if self.trust.standing(&header.org) == Standing::Stranger {
                 // Remembered outside the set until its organisation gets standing.
                 Outcome::Rejected(Reject::NotAMember { org: header.org })
+            } else {
+                // A better one came in the same batch.
+                Outcome::Superseded
             });
         }
         let mut verify = Vec::new();
@@ -271,15 +289,25 @@ impl Node {
             return Ok(Some(if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded }));
         }
         let statement = Statement::read(&version)?;
-        let key = if let Statement::Card(card) = &statement {
-            card.root_keys.iter().find(|key| *key.as_bytes() == header.device).copied()
-        } else if let Some(card) = self.trust.card(&header.org) {
-            card.publisher(&header.device, header.hlc).map(|device| device.key)
-        } else {
-            let is_held = self.quarantine.hold_for(now, header.org, version, source.peer());
-            return Err(if is_held { Reject::UnknownOrganisation { org: header.org } } else { Reject::QuarantineFull });
+        let key = match &statement {
+            Statement::Card(card) => match self.trust.bearing(&header.org, card).map_err(StatementError::from)? {
+                Bearing::Loses => {
+                    self.note_better(source, card, batch);
+                    return Ok(Some(Outcome::Superseded));
+                }
+                Bearing::Waits => {
+                    let reject = Reject::UnknownPredecessor { org: header.org };
+                    return Err(self.hold_statement(now, source, version, reject));
+                }
+                Bearing::Counts | Bearing::Rivals | Bearing::Known => {
+                    card.signer(&header.device).ok_or(Reject::UnknownDevice { org: header.org })?
+                }
+            },
+            _ => match self.signer_of(&version) {
+                Ok(key) => key,
+                Err(reject) => return Err(self.hold_statement(now, source, version, reject)),
+            },
         };
-        let key = key.ok_or(Reject::UnknownDevice { org: header.org })?;
         self.check_not_ahead(now, source, &version)?;
         version.check_signature(&key).map_err(|_| Reject::BadSignature)?;
         if matches!(statement, Statement::Card(_)) {
@@ -287,18 +315,6 @@ impl Node {
         }
         self.trust.learn(version, statement, false);
         Ok(None)
-    }
-
-    fn check_not_ahead(&mut self, now: UnixMillis, source: Source, version: &SignedVersion) -> Result<(), Reject> {
-        let ahead_ms = version.header().hlc.ms().saturating_sub(now);
-        if ahead_ms <= CLOCK_AHEAD_MS_MAX {
-            return Ok(());
-        }
-        if source != Source::Admin {
-            let due = version.header().hlc.ms() - CLOCK_AHEAD_MS_MAX;
-            self.quarantine.hold_until(now, due, version.clone(), source.peer());
-        }
-        Err(Reject::FromTheFuture { ahead_ms, max_ms: CLOCK_AHEAD_MS_MAX })
     }
 
     fn examine_content(
@@ -323,38 +339,14 @@ impl Node {
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Err(Reject::TooOld);
         }
-        let Some(card) = self.trust.card(&header.org) else {
-            return self.wait_for(now, source, version, Reject::UnknownOrganisation { org: header.org });
+        let key = match self.signer_of(&version) {
+            Ok(key) => key,
+            Err(reject) => return self.wait_for(now, source, version, reject),
         };
-        let device = card.publisher(&header.device, header.hlc).map(|device| device.key);
-        let key = device.ok_or(Reject::UnknownDevice { org: header.org })?;
         if self.trust.standing(&header.org) != Standing::Member {
             return self.wait_for(now, source, version, Reject::NotAMember { org: header.org });
         }
         self.check_not_ahead(now, source, &version)?;
         Ok(Intake::Verify(version, key))
-    }
-
-    /// A peer may know more of the publisher than we do yet: its version waits. An admin is told at once.
-    fn wait_for(
-        &mut self,
-        now: UnixMillis,
-        source: Source,
-        version: SignedVersion,
-        reject: Reject,
-    ) -> Result<Intake, Reject> {
-        if source == Source::Admin {
-            return Err(reject);
-        }
-        let Some(peer) = source.peer() else {
-            self.quarantine.hold_for(now, version.header().org, version, None);
-            return Ok(Intake::Held);
-        };
-        self.note_not_held(&peer);
-        if self.quarantine.hold_for(now, version.header().org, version, Some(peer)) {
-            Ok(Intake::Held)
-        } else {
-            Err(Reject::QuarantineFull)
-        }
     }
 }

@@ -358,7 +358,7 @@ impl Node {
                 link.compare_at[usize::from(Audience::Members.number())] = now;
             }
             if was_member && org.is_none() {
-                let message = "this node's organisation is no longer a member".to_owned();
+                let message = "this node's key is no longer on the card of a member".to_owned();
                 self.part(now, peer, v1::ByeCode::NotAMember, message, outputs);
             }
         }

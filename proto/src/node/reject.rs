@@ -3,7 +3,9 @@
 //! Spec: `spec/09-errors.md`, section 1: the names are stable and told to admins and in vectors.
 
 use crate::id::{NetworkId, OrgId};
+use crate::network::card::CardError;
 use crate::network::statement::StatementError;
+use crate::network::succession::SuccessionError;
 use crate::record::RecordError;
 use crate::version::VersionError;
 
@@ -44,6 +46,14 @@ pub enum Reject {
         /// The publisher.
         org: OrgId,
     },
+    /// A card whose predecessor is not here yet.
+    #[error(
+        "the card that this one follows is not known here; hand in all cards of organisation {org} that came before"
+    )]
+    UnknownPredecessor {
+        /// The publisher.
+        org: OrgId,
+    },
     /// Its publisher is not (or no longer) a member.
     #[error("organisation {org} is not a member of this network; nothing that it publishes is shared")]
     NotAMember {
@@ -51,7 +61,9 @@ pub enum Reject {
         org: OrgId,
     },
     /// Signed by a key that may not sign for its publisher.
-    #[error("the signing key is not a publishing device on the card of organisation {org}")]
+    #[error(
+        "the signing key is not a publishing device on the current card of organisation {org}; see: fingerpost device list"
+    )]
     UnknownDevice {
         /// The publisher.
         org: OrgId,
@@ -98,7 +110,10 @@ impl Reject {
                 StatementError::Subject { .. } => "statement-subject",
                 StatementError::Charter { .. } => "statement-charter",
                 StatementError::ReasonTooLong { .. } | StatementError::ReasonCharacter { .. } => "statement-reason",
+                StatementError::Card(CardError::Sequence { .. }) => "card-sequence",
                 StatementError::Card(_) => "card",
+                StatementError::Succession(SuccessionError::Sequence { .. }) => "card-sequence",
+                StatementError::Succession(SuccessionError::Signer { .. }) => "card-signer",
                 StatementError::CardOfAnother { .. } => "card-of-another",
                 StatementError::CardWithdrawn => "card-withdrawn",
                 StatementError::Invite(crate::network::invite::InviteError::Stale { .. }) => "invite-stale",
@@ -108,6 +123,7 @@ impl Reject {
             Reject::FromTheFuture { .. } => "from-the-future",
             Reject::TooOld => "too-old",
             Reject::UnknownOrganisation { .. } => "unknown-organisation",
+            Reject::UnknownPredecessor { .. } => "unknown-predecessor",
             Reject::NotAMember { .. } => "not-a-member",
             Reject::UnknownDevice { .. } => "unknown-device",
             Reject::BadSignature => "bad-signature",

@@ -2,6 +2,7 @@
 
 mod announcing;
 mod budget;
+mod cards;
 mod catching_up;
 mod deadlines;
 mod limits;
@@ -10,4 +11,5 @@ mod patience;
 mod spreading;
 mod statements;
 mod strikes;
+mod succession;
 mod world;

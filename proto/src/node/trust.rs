@@ -1,9 +1,11 @@
 //! What a node knows of organisations: cards, statements and the standings that follow from them.
 //!
-//! Always: `standings` is the evaluation of what was learnt, once [`Trust::evaluate`] has run.
+//! Always: `standings` is the evaluation of what was learnt, once [`Trust::evaluate`] has run; statements that are kept are
+//! borne out by their organisation's effective card, once [`Trust::follow_cards`] has run.
 //! Spec: `spec/05-network.md`, section 5.
 
-use std::collections::btree_map::Entry;
+mod cards;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{OrgId, RecordId};
@@ -13,7 +15,9 @@ use crate::network::card::OrgCard;
 use crate::network::charter::Charter;
 use crate::network::members::{Accepted, Explanation, Standing, Standings, Statements};
 use crate::network::statement::{Statement, statement_record_id};
+use crate::network::succession::Succession;
 use crate::order::Precedence;
+use crate::set::Slot;
 use crate::time::Hlc;
 use crate::version::SignedVersion;
 
@@ -21,6 +25,8 @@ use crate::version::SignedVersion;
 pub(super) const STATEMENTS_PER_STRANGER_MAX: usize = 16;
 /// Organisations without standing whose card and statements are remembered, in memory only.
 pub(super) const STRANGERS_MAX: usize = 256;
+/// Bytes of all that is remembered of organisations without standing: 64 KiB for each of them, room for a hundred usual cards.
+pub(super) const STRANGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 struct Place {
@@ -44,12 +50,20 @@ pub(super) struct Change {
 #[derive(Debug)]
 pub(super) struct Trust {
     charter: Charter,
-    cards: BTreeMap<OrgId, OrgCard>,
+    cards: BTreeMap<OrgId, Succession>,
     /// Whose cards name a node's key: asked at each link, so it must not need a look at all cards.
     node_owners: BTreeMap<PublicKey, BTreeSet<OrgId>>,
     places: BTreeMap<(OrgId, RecordId), Place>,
     standings: Standings,
     is_stale: bool,
+    /// Cards read from the store, in whatever order they stood there, until all are read.
+    stored: Vec<(SignedVersion, Statement)>,
+    /// Organisations of which another card counts than when statements were last looked at, and whether one did before.
+    turned: BTreeMap<OrgId, bool>,
+    /// Those of which another card counts than at the last evaluation.
+    rotated: BTreeSet<OrgId>,
+    /// Places whose statement or card no longer counts, since the last evaluation.
+    leaving: Vec<Slot>,
 }
 
 impl Trust {
@@ -62,6 +76,10 @@ impl Trust {
             places: BTreeMap::new(),
             standings,
             is_stale: false,
+            stored: Vec::new(),
+            turned: BTreeMap::new(),
+            rotated: BTreeSet::new(),
+            leaving: Vec::new(),
         }
     }
 
@@ -69,12 +87,19 @@ impl Trust {
         &self.charter
     }
 
+    /// The card of an organisation that counts.
     pub(super) fn card(&self, org: &OrgId) -> Option<&OrgCard> {
-        self.cards.get(org)
+        self.cards.get(org)?.effective()
     }
 
+    /// The cards of all organisations that count.
     pub(super) fn cards(&self) -> impl Iterator<Item = &OrgCard> {
-        self.cards.values()
+        self.cards.values().filter_map(Succession::effective)
+    }
+
+    /// All cards of an organisation that matter.
+    pub(super) fn succession(&self, org: &OrgId) -> Option<&Succession> {
+        self.cards.get(org)
     }
 
     pub(super) fn standing(&self, org: &OrgId) -> Standing {
@@ -110,7 +135,7 @@ impl Trust {
 
     /// Remembers a verified version of a network kind. False when a later one is known, or when a stranger has said enough.
     ///
-    /// `is_stored`: the version is in the set already (read from the store).
+    /// `is_stored`: the version is in the set already (read from the store; cards wait for [`Trust::settle_stored`]).
     pub(super) fn learn(&mut self, version: SignedVersion, statement: Statement, is_stored: bool) -> bool {
         let header = *version.header();
         let precedence = Precedence::of(&version);
@@ -127,11 +152,13 @@ impl Trust {
             return false;
         }
         if let Statement::Card(card) = &statement {
-            self.drop_card(&header.org);
-            for key in card.node_keys() {
-                self.node_owners.entry(key).or_default().insert(header.org);
+            if is_stored {
+                self.stored.push((version, statement));
+                return true;
             }
-            self.cards.insert(header.org, (**card).clone());
+            if !self.take_card(&header.org, (**card).clone()) {
+                return false;
+            }
         }
         let outside = (!is_stored).then_some(version);
         self.places.insert(at, Place { precedence, statement, invitation_holds: None, outside });
@@ -150,6 +177,7 @@ impl Trust {
             return Vec::new();
         }
         self.is_stale = false;
+        self.follow_cards();
         self.check_invitations();
         let after = Standings::evaluate(&self.charter, &self.statements());
         let before = std::mem::replace(&mut self.standings, after);
@@ -182,7 +210,7 @@ impl Trust {
     fn check_invitations(&mut self) {
         for place in self.places.values_mut().filter(|place| place.invitation_holds.is_none()) {
             if let Statement::Acceptance(Some(invitation)) = &place.statement
-                && let Some(card) = self.cards.get(&invitation.inviter)
+                && let Some(card) = self.cards.get(&invitation.inviter).and_then(Succession::effective)
             {
                 place.invitation_holds = Some(invitation.check_signature(&self.charter.network, card).is_ok());
             }
@@ -217,21 +245,9 @@ impl Trust {
     }
 
     fn drop_organisation(&mut self, org: &OrgId) {
-        self.drop_card(org);
+        self.drop_cards(org);
         let records: Vec<RecordId> = self.records_of(org).collect();
         records.into_iter().for_each(|record| drop(self.places.remove(&(*org, record))));
-    }
-
-    fn drop_card(&mut self, org: &OrgId) {
-        let Some(card) = self.cards.remove(org) else { return };
-        for key in card.node_keys() {
-            if let Entry::Occupied(mut owners) = self.node_owners.entry(key) {
-                owners.get_mut().remove(org);
-                if owners.get().is_empty() {
-                    owners.remove();
-                }
-            }
-        }
     }
 
     fn records_of<'a>(&'a self, org: &'a OrgId) -> impl Iterator<Item = RecordId> + 'a {
@@ -239,9 +255,21 @@ impl Trust {
         of_org.map(|((_, record), _)| *record)
     }
 
+    /// Strangers beyond the limits of number and bytes are forgotten, the highest OrgIds first.
     fn drop_strangers(&mut self) {
-        let is_stranger = |org: &&OrgId| self.standings.of(org) == Standing::Stranger;
-        let surplus: Vec<OrgId> = self.cards.keys().filter(is_stranger).skip(STRANGERS_MAX).copied().collect();
+        let strangers = self.cards.keys().filter(|org| self.standings.of(org) == Standing::Stranger);
+        let (mut bytes, mut surplus) = (0, Vec::new());
+        for (number, org) in strangers.enumerate() {
+            bytes += self.bytes_outside(org);
+            if number >= STRANGERS_MAX || bytes > STRANGER_BYTES_MAX {
+                surplus.push(*org);
+            }
+        }
         surplus.iter().for_each(|org| self.drop_organisation(org));
+    }
+
+    fn bytes_outside(&self, org: &OrgId) -> usize {
+        let places = self.places.range((*org, RecordId::default())..).take_while(|((owner, _), _)| owner == org);
+        places.filter_map(|(_, place)| place.outside.as_ref()).map(|version| version.envelope().len()).sum()
     }
 }

@@ -1,6 +1,7 @@
 //! One `fingerpostd` process and its home.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -270,14 +271,26 @@ impl Node {
 
     /// Runs the CLI in this home. Errors: only when it cannot be run; see [`Output::code`].
     pub fn cli(&self, arguments: &[&str]) -> Result<Output, ClusterError> {
-        let output = Command::new(&self.binaries.cli)
+        self.cli_with_input(arguments, "")
+    }
+
+    /// The same, with `input` on standard input: a few words, less than a pipe holds.
+    pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> Result<Output, ClusterError> {
+        let mut child = Command::new(&self.binaries.cli)
             .arg("--home")
             .arg(&self.home)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .env_remove("FINGERPOST_HOME")
-            .output()
+            .spawn()
             .map_err(ClusterError::system("fingerpost"))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A command that reads nothing may have ended already.
+            let _ = pipe.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(ClusterError::system("fingerpost"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let code = output.status.code().unwrap_or(-1);
         Ok(Output { code, stdout: text(&output.stdout), stderr: text(&output.stderr) })

@@ -6,6 +6,7 @@ use super::super::spreading::{ANNOUNCEMENTS_MAX, Accepted, COMPARE_AFTER_DROP_MS
 use super::super::*;
 use super::world::*;
 use crate::limits::{OFFER_PAIRS_MAX, WANT_KEYS_MAX, WANTS_OPEN_MAX};
+use crate::set::SetKey;
 use crate::sync::{Pair, read_keys, read_pairs, write_pairs};
 use crate::v1;
 use crate::v1::frame::Content;

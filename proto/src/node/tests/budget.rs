@@ -6,6 +6,7 @@ use super::super::link::COMPARED_RANGES_BURST;
 use super::super::reconciling::DIGESTED_PER_RANGE;
 use super::super::*;
 use super::world::*;
+use crate::set::SetKey;
 use crate::sync::{Range, RangeContent, opening, write_ranges};
 use crate::v1;
 use crate::v1::frame::Content;

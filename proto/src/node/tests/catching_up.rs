@@ -6,6 +6,7 @@ use super::super::catching_up::CURSORS_MAX;
 use super::super::*;
 use super::world::*;
 use crate::limits::DIRECT_VERSIONS_MAX;
+use crate::set::SetKey;
 use crate::v1;
 use crate::v1::frame::Content;
 

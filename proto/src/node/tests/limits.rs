@@ -7,6 +7,7 @@ use prost::Message;
 use super::super::*;
 use super::world::*;
 use crate::limits::FETCH_KEYS_MAX;
+use crate::set::SetKey;
 use crate::v1;
 use crate::v1::frame::Content;
 

@@ -10,6 +10,7 @@ use super::world::*;
 use crate::id::RecordId;
 use crate::kind::Kind;
 use crate::network::statement::statement_record_id;
+use crate::set::SetKey;
 use crate::v1;
 use crate::version::{Header, lease_until_max};
 

@@ -8,6 +8,7 @@ use super::super::pulling::{COMPARE_DELAY_MS_MAX, COMPARE_DELAY_MS_MIN, TURN_MS,
 use super::super::tick::{ANSWER_WAIT_MS_MAX, COMPARE_INTERVAL_MS, HELLO_WAIT_MS_MAX, LEAP_MS_MIN, PING_INTERVAL_MS};
 use super::super::*;
 use super::world::*;
+use crate::set::SetKey;
 use crate::sync::write_pairs;
 use crate::v1;
 use crate::v1::frame::Content;

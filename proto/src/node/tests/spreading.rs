@@ -9,6 +9,7 @@ use super::super::*;
 use super::world::*;
 use crate::id::RecordId;
 use crate::kind::Kind;
+use crate::set::SetKey;
 use crate::time::{DAY_MS, HOUR_MS};
 use crate::v1;
 use crate::version::Header;

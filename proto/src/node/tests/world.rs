@@ -14,6 +14,7 @@ use crate::kind::Kind;
 use crate::network::card::card_record_id;
 use crate::network::invite::Invitation;
 use crate::network::statement::statement_record_id;
+use crate::set::SetKey;
 use crate::v1;
 use crate::v1::frame::Content;
 use crate::version::{Header, lease_until_max};
@@ -149,32 +150,42 @@ pub(super) struct World {
 impl World {
     /// The first organisation founds the network; the others are invited by it. Nobody is linked.
     pub(super) fn new(count: u8) -> World {
+        let mut world = World::empty(count);
+        world.welcome();
+        world
+    }
+
+    /// The same before the nodes were made and anybody joined: [`World::welcome`] does it.
+    pub(super) fn empty(count: u8) -> World {
         let orgs: Vec<Org> = (1..=count).map(Org::new).collect();
         let charter = charter(&[&orgs[0]]);
-        let node = |(org, seed): (&Org, u64)| Node::new(charter.clone(), public(&org.node), seed);
-        let nodes = orgs.iter().zip(0..).map(node).collect();
-        let mut world = World {
+        World {
             now: NOW,
             charter,
             stores: vec![BTreeMap::new(); orgs.len()],
             cursors: vec![Vec::new(); orgs.len()],
             answer_versions_max: 1_000,
             orgs,
-            nodes,
+            nodes: Vec::new(),
             links: Vec::new(),
             published: Vec::new(),
             disconnected: Vec::new(),
             log: Vec::new(),
-        };
-        let network = world.network();
-        let mut welcome = vec![world.orgs[0].card_version(network), world.orgs[0].acceptance(network, None)];
-        for org in &world.orgs[1..] {
-            welcome.extend([org.card_version(network), org.acceptance(network, Some(&world.orgs[0]))]);
         }
-        for node in 0..world.nodes.len() {
-            world.publish(node, welcome.clone());
+    }
+
+    /// Makes the nodes and tells them of all organisations.
+    pub(super) fn welcome(&mut self) {
+        let node = |(org, seed): (&Org, u64)| Node::new(self.charter.clone(), public(&org.node), seed);
+        self.nodes = self.orgs.iter().zip(0..).map(node).collect();
+        let network = self.network();
+        let mut welcome = vec![self.orgs[0].card_version(network), self.orgs[0].acceptance(network, None)];
+        for org in &self.orgs[1..] {
+            welcome.extend([org.card_version(network), org.acceptance(network, Some(&self.orgs[0]))]);
         }
-        world
+        for node in 0..self.nodes.len() {
+            self.publish(node, welcome.clone());
+        }
     }
 
     pub(super) fn network(&self) -> NetworkId {
