@@ -96,7 +96,7 @@ pub fn read_line() -> Result<String, Failure> {
 }
 
 /// Reads a secret from standard input, wiped when dropped: one line where a person types, else everything up to its end.
-/// Errors: also when there is more than [`ANSWER_BYTES_MAX`].
+/// Errors: also when the line is longer than any answer may be.
 pub fn read_secret(is_typed: bool) -> Result<Zeroizing<String>, Failure> {
     // With its room taken at once the text is never copied to a larger place, which would leave it behind.
     let mut text = Zeroizing::new(String::with_capacity(ANSWER_BYTES_MAX as usize + 1));
