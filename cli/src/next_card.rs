@@ -109,9 +109,9 @@ impl NextCard {
         let bare = OrgCard::read_any(&before.org, &card.encode_to_vec())?;
         let counts = |version: &SignedVersion| {
             let (header, vid) = (version.header(), version.vid());
-            let key = now.signer_of(&header.device, header.hlc, &vid);
+            let key = now.signer_of(header.kind.class(), &header.device, header.hlc, &vid);
             key.is_some_and(|key| version.check_signature(&key).is_ok())
-                && !bare.bears_out(&header.device, header.hlc, &vid)
+                && !bare.bears_out(header.kind.class(), &header.device, header.hlc, &vid)
         };
         let losing = statements.into_iter().filter(counts);
         // A leave by a device that is to be trusted no more must not put the organisation out for good.

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fingerpost_proto::PROTOCOL_LEVEL;
-use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::limits::{ENVELOPE_BYTES_MAX, VERSIONS_PER_FRAME_MAX};
 use fingerpost_proto::network::members::Standing;
 use fingerpost_proto::node::{Outcome, Peer, Reject};
@@ -371,7 +371,7 @@ fn node_names(view: &View<'_>) -> std::collections::HashMap<Vec<u8>, ([u8; 32], 
 
 /// True for kinds that a listing without a kind shows.
 fn is_listed(kind: Kind, wanted: Option<Kind>) -> bool {
-    wanted.map_or(kind.is_content(), |wanted| wanted == kind)
+    wanted.map_or(kind.class() == Class::Record, |wanted| wanted == kind)
 }
 
 const _: () = assert!(ENVELOPE_BYTES_MAX * 16 < MESSAGE_BYTES_MAX);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fingerpost_proto::id::{OrgId, RecordId};
-use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::time::UnixMillis;
 use fingerpost_proto::version::SignedVersion;
@@ -145,7 +145,7 @@ impl Catalogue {
     /// A version now wins its slot.
     pub(crate) fn put(&self, slot: Slot, version: &SignedVersion, lapsed: bool) {
         let header = version.header();
-        if !header.kind.is_content() {
+        if header.kind.class() != Class::Record {
             return;
         }
         let state = match (version.is_withdrawal(), lapsed) {
@@ -172,6 +172,9 @@ impl Catalogue {
 
     /// The lease of a slot's record ran out.
     pub(crate) fn lapse(&self, slot: &Slot) {
+        if slot.key.class() != Class::Record {
+            return;
+        }
         let mut listing = self.write();
         listing.set_state(*slot, Some(State::Lapsed));
         if let Some((kind, record)) = listing.records.get(slot).copied() {

@@ -6,8 +6,9 @@ use std::fmt;
 
 /// Kind number of a version. Unknown kinds are kept and relayed.
 ///
-/// Numbers below [`Kind::NETWORK_FIRST`] are content: owned by a member, leased, withdrawable.
-/// Numbers from there on say who takes part in the network; they have no lease.
+/// Numbers below [`Kind::NETWORK_FIRST`] are content: owned by a member, leased, withdrawable. Among them, those from
+/// [`Kind::UPKEEP_FIRST`] on are upkeep: what nodes say about records, never shown to readers.
+/// Numbers from [`Kind::NETWORK_FIRST`] on say who takes part in the network; they have no lease.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(pub u16);
 
@@ -20,6 +21,10 @@ impl Kind {
     pub const LOCATION: Kind = Kind(3);
     /// Something at a date, once or repeating.
     pub const EVENT: Kind = Kind(4);
+    /// First number of upkeep.
+    pub const UPKEEP_FIRST: Kind = Kind(0x7f00);
+    /// An organisation's signed summary of its live set.
+    pub const HEAD: Kind = Kind(0x7f01);
     /// First number that is about the network itself.
     pub const NETWORK_FIRST: Kind = Kind(0x8000);
     /// An organisation's card: its keys, devices and endpoints.
@@ -32,12 +37,24 @@ impl Kind {
     pub const OBJECTION: Kind = Kind(0x8004);
     /// The organisation leaves.
     pub const LEAVE: Kind = Kind(0x8005);
-    /// An organisation's signed summary of its live set; reserved.
-    pub const HEAD: Kind = Kind(0x8006);
 
-    /// True for kinds that carry directory content.
+    /// True for kinds that a member owns, leases and can withdraw: records, and upkeep.
     pub fn is_content(self) -> bool {
         self < Self::NETWORK_FIRST
+    }
+
+    /// True for what nodes say about records, which readers never see.
+    pub fn is_upkeep(self) -> bool {
+        self.class() == Class::Upkeep
+    }
+
+    /// The class whose rules a kind follows.
+    pub fn class(self) -> Class {
+        match self {
+            kind if kind >= Self::NETWORK_FIRST => Class::Network,
+            kind if kind >= Self::UPKEEP_FIRST => Class::Upkeep,
+            _ => Class::Record,
+        }
     }
 
     /// Name in lower case for people and JSON; `None` for a kind this code does not know.
@@ -77,6 +94,28 @@ impl fmt::Display for Kind {
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Kinds with the same rules, in the order of their wire numbers: the first byte of a set key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Who takes part: cards and statements.
+    Network,
+    /// What nodes say about records: heads. Leased and owned like records; node keys may sign it, too.
+    Upkeep,
+    /// What readers are shown.
+    Record,
+}
+
+impl Class {
+    /// Wire number: 0 network, 1 upkeep, 2 records.
+    pub fn number(self) -> u8 {
+        match self {
+            Class::Network => 0,
+            Class::Upkeep => 1,
+            Class::Record => 2,
+        }
     }
 }
 

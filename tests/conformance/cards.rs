@@ -1,6 +1,7 @@
 //! Vectors of an organisation's cards.
 
 use fingerpost_proto::id::{OrgId, Vid};
+use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::card::OrgCard;
 use fingerpost_proto::network::statement::StatementError;
 use fingerpost_proto::network::succession::{Rank, Succession};
@@ -9,7 +10,7 @@ use fingerpost_proto::time::Hlc;
 use serde_json::{Value, json};
 
 use crate::node::permutations;
-use crate::vector::{bytes, bytes_of, fixed, hex, list};
+use crate::vector::{bytes, bytes_of, fixed, hex, list, number};
 
 /// The same chain and evidence in every order, each card being told until nothing changes.
 pub(crate) fn succession(case: &Value) {
@@ -27,7 +28,8 @@ pub(crate) fn succession(case: &Value) {
         let effective = succession.effective().unwrap();
         for said in list(case, "versions") {
             let (device, hlc) = (fixed(said, "device"), Hlc(u64::from_be_bytes(fixed(said, "hlc"))));
-            let found = effective.bears_out(&device, hlc, &Vid(fixed(said, "vid")));
+            let class = Kind(number(said, "kind") as u16).class();
+            let found = effective.bears_out(class, &device, hlc, &Vid(fixed(said, "vid")));
             assert_eq!(json!(found), said["counts"], "{said}");
         }
         for said in list(case, "invitations") {

@@ -206,7 +206,7 @@ def precedence(version):
 # ---- 07-sync.md ----
 
 def set_key(kind, org, record):
-    return bytes([kind < 0x8000]) + org[:7] + blake3(org + record)[:8]
+    return bytes([0 if kind >= 0x8000 else 1 if kind >= 0x7f00 else 2]) + org[:7] + blake3(org + record)[:8]
 
 
 def fingerprint(entries):
@@ -729,7 +729,8 @@ def cards_of_an_organisation():
         upheld = card.get(12, [])
         for said in case["versions"]:
             device, hlc = devices.get(unhex(said["device"])), int(said["hlc"], 16)
-            counts = bool(device) and 1 in list(device[2][0]) and device.get(3, [0])[-1] <= hlc
+            roles = {1, 2} if 0x7f00 <= said["kind"] < 0x8000 else {1}
+            counts = bool(device) and bool(roles & set(device[2][0])) and device.get(3, [0])[-1] <= hlc
             counts = counts and (device.get(5, [0])[-1] == 0 or hlc <= device[5][-1])
             equal(counts or unhex(said["vid"]) in upheld, said["counts"], where)
         for said in case["invitations"]:

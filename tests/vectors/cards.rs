@@ -2,6 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::OrgId;
+use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::card::upheld_name;
 use fingerpost_proto::time::Hlc;
 use fingerpost_proto::v1;
@@ -77,8 +78,8 @@ fn succession(
     )
 }
 
-fn version(device: &SigningKey, hlc: Hlc, vid: [u8; 16], counts: bool) -> Value {
-    json!({ "device": hex(bytes_of(device)), "hlc": hex(hlc.0.to_be_bytes()), "vid": hex(vid), "counts": counts })
+fn version(kind: Kind, device: &SigningKey, hlc: Hlc, vid: [u8; 16], counts: bool) -> Value {
+    json!({ "kind": kind.0, "device": hex(bytes_of(device)), "hlc": hex(hlc.0.to_be_bytes()), "vid": hex(vid), "counts": counts })
 }
 
 fn valid() -> Vec<Value> {
@@ -175,14 +176,18 @@ fn valid() -> Vec<Value> {
         &[],
     );
     borne_out["versions"] = json!([
-        version(&laptop, Hlc::new(NOW - 1, 65_535), [9; 16], false),
-        version(&laptop, Hlc::new(NOW, 0), [9; 16], true),
-        version(&laptop, retired_at, [9; 16], true),
-        version(&laptop, Hlc(retired_at.0 + 1), [9; 16], false),
-        version(&laptop, Hlc(retired_at.0 + 1), kept_vid, true),
-        version(&lost, Hlc::new(NOW, 0), [9; 16], false),
-        version(&lost, Hlc::new(NOW, 0), kept_vid, true),
-        version(&key(3, 1), Hlc::new(NOW, 0), [9; 16], false),
+        version(Kind::SERVICE, &laptop, Hlc::new(NOW - 1, 65_535), [9; 16], false),
+        version(Kind::SERVICE, &laptop, Hlc::new(NOW, 0), [9; 16], true),
+        version(Kind::SERVICE, &laptop, retired_at, [9; 16], true),
+        version(Kind::SERVICE, &laptop, Hlc(retired_at.0 + 1), [9; 16], false),
+        version(Kind::SERVICE, &laptop, Hlc(retired_at.0 + 1), kept_vid, true),
+        version(Kind::SERVICE, &lost, Hlc::new(NOW, 0), [9; 16], false),
+        version(Kind::SERVICE, &lost, Hlc::new(NOW, 0), kept_vid, true),
+        version(Kind::SERVICE, &key(3, 1), Hlc::new(NOW, 0), [9; 16], false),
+        version(Kind::HEAD, &key(3, 1), Hlc::new(NOW, 0), [9; 16], true),
+        version(Kind::VOUCH, &key(3, 1), Hlc::new(NOW, 0), [9; 16], false),
+        version(Kind::HEAD, &laptop, Hlc::new(NOW, 0), [9; 16], true),
+        version(Kind::HEAD, &lost, Hlc::new(NOW, 0), [9; 16], false),
     ]);
     let invitation = |device: &SigningKey, signature: [u8; 64], counts: bool| json!({ "device": hex(bytes_of(device)), "signature": hex(signature), "counts": counts });
     borne_out["invitations"] = json!([

@@ -70,12 +70,14 @@ fn sets() -> Vec<Value> {
     vec![
         set_key(
             "key-content",
-            "class 1, seven bytes of the OrgId, eight of BLAKE3 of OrgId and record id",
+            "class 2, seven bytes of the OrgId, eight of BLAKE3 of OrgId and record id",
             Kind::SERVICE,
             org,
             RecordId([7; 16]),
         ),
         set_key("key-other-kind", "among content the kind takes no part", Kind(77), org, RecordId([7; 16])),
+        set_key("key-upkeep", "class 1: between them", Kind::HEAD, org, RecordId([7; 16])),
+        set_key("key-last-record-kind", "the last kind that is not upkeep", Kind(0x7eff), org, RecordId([7; 16])),
         set_key("key-network", "class 0: cards and statements come first", Kind::CARD, org, RecordId([7; 16])),
         fingerprint("empty", "an empty set", &[], zero, None),
         fingerprint("one", "one entry", &pairs[..1], zero, None),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fingerpost_proto::id::{NetworkId, RecordId};
-use fingerpost_proto::kind::Kind;
+use fingerpost_proto::kind::{Class, Kind};
 use fingerpost_proto::network::card::OrgCard;
 use fingerpost_proto::record::Body;
 use fingerpost_proto::time::Hlc;
@@ -153,10 +153,10 @@ impl Holdings {
 fn prove(entry: v1::Entry, card: &OrgCard, network: &NetworkId) -> Option<Current> {
     let version = SignedVersion::read(entry.envelope).ok()?;
     let header = version.header();
-    if header.org != card.org || header.network != *network || !header.kind.is_content() {
+    if header.org != card.org || header.network != *network || header.kind.class() != Class::Record {
         return None;
     }
-    let key = card.signer_of(&header.device, header.hlc, &version.vid())?;
+    let key = card.signer_of(header.kind.class(), &header.device, header.hlc, &version.vid())?;
     version.check_signature(&key).ok()?;
     let body = match version.is_withdrawal() {
         true => None,

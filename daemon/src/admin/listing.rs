@@ -1,7 +1,7 @@
 //! Lists of records for admins: of both audiences, of one publisher or all.
 
 use fingerpost_proto::id::{OrgId, RecordId};
-use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
@@ -56,8 +56,8 @@ pub(super) async fn list(
     tokio::spawn(async move {
         let mut left = wanted.limit;
         for audience in Audience::ALL {
-            let is_content = wanted.kind.is_none_or(Kind::is_content);
-            let first = wanted.org.map(|org| SetKey::first_of(is_content, &org));
+            let class = wanted.kind.map_or(Class::Record, Kind::class);
+            let first = wanted.org.map(|org| SetKey::first_of(class, &org));
             let mut from = first.unwrap_or_default();
             loop {
                 let looked = driver.look(move |view| slots(view, audience, from, first)).await;

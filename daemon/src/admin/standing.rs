@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fingerpost_proto::id::OrgId;
-use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::network::members::{Missing, Standing, Way, Weight};
 use fingerpost_proto::network::statement::statement_record_id;
 use fingerpost_proto::node::Node;
@@ -41,7 +41,9 @@ pub(super) fn members(view: &View<'_>) -> Vec<v1::MemberState> {
     let Some(node) = view.node else { return Vec::new() };
     let mut records: HashMap<_, u64> = HashMap::new();
     for audience in Audience::ALL {
-        for (key, _) in node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.is_content()) {
+        for (key, _) in
+            node.set(audience).range(&Default::default(), None).filter(|(key, _)| key.class() == Class::Record)
+        {
             let slot = Slot { audience, key };
             if let Some((org, _)) = node.winner(&slot) {
                 *records.entry(org).or_default() += 1;
@@ -98,7 +100,7 @@ fn org(bytes: &[u8]) -> Result<OrgId, Status> {
 fn explained(view: &View<'_>, node: &Node, org: &OrgId) -> v1::WhyReply {
     let explanation = node.explain(org);
     let called = |org: &OrgId| node.card(org).map_or_else(String::new, |card| card.name.clone());
-    let first = SetKey::first_of(true, org);
+    let first = SetKey::first_of(Class::Record, org);
     let mut records = 0;
     for audience in Audience::ALL {
         let keys = node.set(audience).range(&first, None).map(|(key, _)| key);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fingerpost_proto::id::OrgId;
-use fingerpost_proto::kind::Audience;
+use fingerpost_proto::kind::{Audience, Class};
 use fingerpost_proto::node::{Input, Peer};
 use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_proto::time::UnixMillis;
@@ -121,7 +121,7 @@ impl Driver {
 
     fn public_content(&self, org: &OrgId) -> Vec<Slot> {
         let Some(node) = &self.node else { return Vec::new() };
-        let first = SetKey::first_of(true, org);
+        let first = SetKey::first_of(Class::Record, org);
         let keys = node.set(Audience::Public).range(&first, None).map(|(key, _)| key);
         let slots =
             keys.take_while(|key| key.0[..8] == first.0[..8]).map(|key| Slot { audience: Audience::Public, key });

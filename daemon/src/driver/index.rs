@@ -4,7 +4,7 @@
 //! and numbers, no text. Cards and statements are not in it: they are few, and the node needs all that they say.
 
 use fingerpost_proto::id::{OrgId, RecordId, Vid};
-use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::node::Node;
 use fingerpost_proto::set::{Entry, SetKey, Slot};
 use fingerpost_proto::time::Hlc;
@@ -12,7 +12,7 @@ use fingerpost_proto::time::Hlc;
 use crate::catalogue::{Catalogue, Listed};
 
 /// Changes with every change of the layout.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// `audience(1) key(16) vid(16) hlc(8) device(4) lease hours(2) lapsed(1)`
 const ENTRY_BYTES: usize = 48;
 /// `state(1) audience(1) key(16) kind(2) record(16)`; of a removal `at_ms(8)` and zeros stand in place of the record.
@@ -35,7 +35,7 @@ pub(super) fn write(node: &Node, catalogue: &Catalogue) -> Vec<u8> {
     bytes.extend([0; 8]);
     let mut entries: u64 = 0;
     for (audience, set) in sets {
-        for (key, entry) in set.range(&SetKey::first_of(true, &OrgId([0; 32])), None) {
+        for (key, entry) in set.range(&SetKey::first_of(Class::Upkeep, &OrgId([0; 32])), None) {
             entries += 1;
             bytes.push(audience.number());
             bytes.extend(key.0);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn slot(n: u8) -> Slot {
-        let mut key = SetKey::first_of(true, &OrgId([n % 4; 32]));
+        let mut key = SetKey::first_of(Class::Record, &OrgId([n % 4; 32]));
         key.0[9] = n;
         Slot { audience: if n.is_multiple_of(5) { Audience::Members } else { Audience::Public }, key }
     }

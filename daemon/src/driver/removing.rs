@@ -1,6 +1,6 @@
 //! What the store is told when the node lets go of a version, so that readers of change lists hear of it.
 
-use fingerpost_proto::kind::Audience;
+use fingerpost_proto::kind::{Audience, Class};
 use fingerpost_proto::node::Operation;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::version::SignedVersion;
@@ -31,7 +31,7 @@ impl Driver {
     /// In place of the version that was shown, or whose end is not long ago: that it is gone. `None`: nobody needs to know, or
     /// the store takes nothing new.
     fn removal(&self, slot: Slot) -> Option<store::Operation> {
-        if slot.audience != Audience::Public || !slot.key.is_content() || self.read_only.is_some() {
+        if slot.audience != Audience::Public || slot.key.class() != Class::Record || self.read_only.is_some() {
             return None;
         }
         let row = self.reader.get(&slot).ok().flatten()?;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use fingerpost_proto::PROTOCOL_LEVEL;
-use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::node::{Outcome, Peer, Reject};
@@ -92,7 +92,7 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let slots = self.driver.look(move |view| {
             let Some(node) = view.node else { return Vec::new() };
             let Some(inviter) = view.invitation(&key).map(|invitation| invitation.inviter) else { return Vec::new() };
-            let first = SetKey::first_of(false, &inviter);
+            let first = SetKey::first_of(Class::Network, &inviter);
             let keys = node.set(Audience::Public).range(&first, None).take_while(|(key, _)| key.0[..8] == first.0[..8]);
             keys.map(|(key, _)| Slot { audience: Audience::Public, key }).collect::<Vec<_>>()
         });

@@ -9,7 +9,7 @@ use prost::Message;
 
 use crate::id::{OrgId, RecordId, Vid};
 use crate::key::{KeyError, PublicKey};
-use crate::kind::{Audience, Kind};
+use crate::kind::{Audience, Class, Kind};
 use crate::limits::{
     CARD_BYTES_MAX, CARD_SEQUENCE_MAX, DEVICES_MAX, ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, NAME_BYTES_MAX, ROOT_KEYS_MAX,
     UPHELD_MAX,
@@ -101,7 +101,7 @@ pub struct Device {
     pub key: PublicKey,
     /// May sign records and statements.
     pub publishes: bool,
-    /// Is the transport key of a node.
+    /// Is the transport key of a node, which signs upkeep.
     pub is_node: bool,
     /// Versions with an earlier clock are not accepted from it.
     pub not_before: Hlc,
@@ -112,9 +112,10 @@ pub struct Device {
 }
 
 impl Device {
-    /// True when its versions with this clock are accepted.
-    pub fn publishes_at(&self, hlc: Hlc) -> bool {
-        self.publishes && self.not_before <= hlc && self.retired_at.is_none_or(|retired_at| hlc <= retired_at)
+    /// True when its versions of this class with this clock are accepted: a node's key signs upkeep only.
+    pub fn signs_at(&self, class: Class, hlc: Hlc) -> bool {
+        let may_sign = self.publishes || self.is_node && class == Class::Upkeep;
+        may_sign && self.not_before <= hlc && self.retired_at.is_none_or(|retired_at| hlc <= retired_at)
     }
 }
 
@@ -224,14 +225,15 @@ impl OrgCard {
         self.devices.iter().find(|device| device.key.as_bytes() == key)
     }
 
-    /// The device with this key, if it may sign a version with this clock.
+    /// The device with this key, if it may sign records and statements with this clock.
     pub fn publisher(&self, key: &[u8; 32], hlc: Hlc) -> Option<&Device> {
-        self.device(key).filter(|device| device.publishes_at(hlc))
+        self.device(key).filter(|device| device.signs_at(Class::Record, hlc))
     }
 
-    /// True when a version by this device counts: the device may sign with this clock, or the version is upheld by name.
-    pub fn bears_out(&self, device: &[u8; 32], hlc: Hlc, vid: &Vid) -> bool {
-        self.publisher(device, hlc).is_some() || self.upheld.contains(vid)
+    /// True when a version of this class by this device counts: the device may sign with this clock, or the version is upheld
+    /// by name.
+    pub fn bears_out(&self, class: Class, device: &[u8; 32], hlc: Hlc, vid: &Vid) -> bool {
+        self.device(device).is_some_and(|device| device.signs_at(class, hlc)) || self.upheld.contains(vid)
     }
 
     /// The key under which a version that carries this card is to be checked, if `device` may sign it.
@@ -242,8 +244,8 @@ impl OrgCard {
     }
 
     /// The key under which a version is to be checked, if this card bears it out.
-    pub fn signer_of(&self, device: &[u8; 32], hlc: Hlc, vid: &Vid) -> Option<PublicKey> {
-        if !self.bears_out(device, hlc, vid) {
+    pub fn signer_of(&self, class: Class, device: &[u8; 32], hlc: Hlc, vid: &Vid) -> Option<PublicKey> {
+        if !self.bears_out(class, device, hlc, vid) {
             return None;
         }
         self.device(device).map(|device| device.key).or_else(|| PublicKey::from_bytes(device).ok())
@@ -460,13 +462,23 @@ mod tests {
     }
 
     #[test]
+    fn a_nodes_key_signs_upkeep_and_nothing_else() {
+        let mut of_node = card();
+        of_node.devices[0].roles = vec![v1::DeviceRole::Node as i32];
+        let card = read(of_node).unwrap();
+        let device: [u8; 32] = key(2).try_into().unwrap();
+        let counts = |class| card.bears_out(class, &device, Hlc(9), &Vid([7; 16]));
+        assert_eq!([Class::Network, Class::Upkeep, Class::Record].map(counts), [false, true, false]);
+    }
+
+    #[test]
     fn what_is_upheld_by_name_counts_without_its_device_and_nothing_else_of_it_does() {
         let (lost, kept, invitation) = (key(9).try_into().unwrap(), Vid([7; 16]), upheld_name(&[1; 64]));
         let mut upheld = vec![kept.0.to_vec(), invitation.0.to_vec()];
         upheld.sort();
         let card = read_any(v1::OrgCard { upheld, ..next() }).unwrap();
-        assert_eq!(card.signer_of(&lost, Hlc(1), &kept).unwrap().as_bytes(), &lost);
-        assert_eq!(card.signer_of(&lost, Hlc(1), &Vid([8; 16])), None);
+        assert_eq!(card.signer_of(Class::Record, &lost, Hlc(1), &kept).unwrap().as_bytes(), &lost);
+        assert_eq!(card.signer_of(Class::Record, &lost, Hlc(1), &Vid([8; 16])), None);
         assert!(card.signer_of_invitation(&lost, &[1; 64]).is_some());
         assert!(card.signer_of_invitation(&lost, &[2; 64]).is_none());
     }

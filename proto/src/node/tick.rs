@@ -5,7 +5,7 @@ use super::output::{Operation, Output};
 use super::peering::MEMBERSHIP_WAIT_MS;
 use super::{Node, Peer, write_frame};
 use crate::id::OrgId;
-use crate::kind::Audience;
+use crate::kind::{Audience, Class};
 use crate::set::{Entry, SetKey, Slot};
 use crate::time::{UnixHour, UnixMillis};
 use crate::v1;
@@ -94,7 +94,7 @@ impl Node {
     }
 
     fn past_deadline(&self, hour: UnixHour) -> Vec<Slot> {
-        let first_of_content = SetKey::first_of(true, &OrgId([0; 32]));
+        let first_of_content = SetKey::first_of(Class::Upkeep, &OrgId([0; 32]));
         let mut slots = Vec::new();
         for audience in Audience::ALL {
             let entries = self.set(audience).range(&first_of_content, None);

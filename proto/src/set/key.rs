@@ -3,14 +3,14 @@
 use std::fmt;
 
 use crate::id::{OrgId, RecordId};
-use crate::kind::{Audience, Kind};
+use crate::kind::{Audience, Class, Kind};
 use crate::version::Header;
 
 /// Key of a record in the set of its audience, 16 bytes, ordered as bytes.
 ///
-/// One byte for the class (0 network kinds, 1 content), the first seven bytes of the OrgId, the first eight bytes of
-/// BLAKE3 of OrgId and record id. So cards and statements come before content, and an organisation's records stand
-/// together. Source: `spec/07-sync.md`, section 1.
+/// One byte for the class (0 network kinds, 1 upkeep, 2 records), the first seven bytes of the OrgId, the first eight bytes
+/// of BLAKE3 of OrgId and record id. So cards and statements come before heads, heads before records, and an organisation's
+/// records stand together. Source: `spec/07-sync.md`, section 1.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetKey(pub [u8; 16]);
 
@@ -20,16 +20,16 @@ impl SetKey {
 
     /// The key of a record.
     pub fn derive(kind: Kind, org: &OrgId, record: &RecordId) -> SetKey {
-        let mut key = Self::first_of(kind.is_content(), org).0;
+        let mut key = Self::first_of(kind.class(), org).0;
         let digest = blake3::hash(&[&org.0[..], &record.0].concat());
         key[8..].copy_from_slice(&digest.as_bytes()[..8]);
         SetKey(key)
     }
 
     /// The lowest key that a record of this organisation and class can have.
-    pub fn first_of(is_content: bool, org: &OrgId) -> SetKey {
+    pub fn first_of(class: Class, org: &OrgId) -> SetKey {
         let mut key = [0; 16];
-        key[0] = u8::from(is_content);
+        key[0] = class.number();
         key[1..8].copy_from_slice(&org.0[..7]);
         SetKey(key)
     }
@@ -39,9 +39,18 @@ impl SetKey {
         u128::from_be_bytes(self.0).checked_add(1).map(|next| SetKey(next.to_be_bytes()))
     }
 
-    /// True for a key of a content kind, false for one of a network kind.
+    /// The class of the kinds that can stand here; what no version can have counts as a record.
+    pub fn class(&self) -> Class {
+        match self.0[0] {
+            0 => Class::Network,
+            1 => Class::Upkeep,
+            _ => Class::Record,
+        }
+    }
+
+    /// True for a key of a content kind, upkeep or record, false for one of a network kind.
     pub fn is_content(&self) -> bool {
-        self.0[0] == 1
+        self.class() != Class::Network
     }
 
     /// The key in these bytes; `None` unless there are 16.

@@ -5,7 +5,7 @@
 
 use super::{Batch, Source};
 use crate::id::{OrgId, Vid};
-use crate::kind::Audience;
+use crate::kind::{Audience, Class};
 use crate::network::members::Standing;
 use crate::node::output::{Notice, Operation, Output};
 use crate::node::{Node, trust};
@@ -43,10 +43,11 @@ impl Node {
                 self.put(if is_learnt { source } else { Source::Quarantine }, version, batch);
             }
             if before == Standing::Member && after != Standing::Member {
-                self.expel(&org, true, &mut batch.operations);
+                self.expel(&org, Class::Upkeep, &mut batch.operations);
+                self.expel(&org, Class::Record, &mut batch.operations);
             }
             if after == Standing::Stranger {
-                self.expel(&org, false, &mut batch.operations);
+                self.expel(&org, Class::Network, &mut batch.operations);
             }
             if after == Standing::Member {
                 batch.released.insert(org);
@@ -57,29 +58,32 @@ impl Node {
         }
     }
 
-    /// Takes out of the sets whatever of this organisation's has these classes of keys.
-    fn expel(&mut self, org: &OrgId, is_content: bool, operations: &mut Vec<Operation>) {
-        self.expel_where(org, is_content, |_, _| true, operations);
+    /// Takes out of the sets whatever of this organisation's is of this class.
+    fn expel(&mut self, org: &OrgId, class: Class, operations: &mut Vec<Operation>) {
+        self.expel_where(org, class, |_, _| true, operations);
     }
 
     /// Takes out of the sets the content that the organisation's effective card does not bear out. That card also decides
     /// what may come back to where the store lost something.
     fn expel_not_borne_out(&mut self, org: &OrgId, operations: &mut Vec<Operation>) {
         let Some(card) = self.trust.card(org).cloned() else { return };
-        self.expel_where(org, true, |device, entry| !card.bears_out(device, entry.hlc, &entry.vid), operations);
-        let prefix = SetKey::first_of(true, org).0;
-        let is_own = |slot: &Slot| slot.key.0[..8] == prefix[..8];
-        self.lost.retain(|slot, lost| !is_own(slot) || card.bears_out(&lost.device, lost.hlc, &lost.vid));
+        for class in [Class::Upkeep, Class::Record] {
+            let leaves = |device: &_, entry: &Entry| !card.bears_out(class, device, entry.hlc, &entry.vid);
+            self.expel_where(org, class, leaves, operations);
+            let prefix = SetKey::first_of(class, org).0;
+            let is_own = |slot: &Slot| slot.key.0[..8] == prefix[..8];
+            self.lost.retain(|slot, lost| !is_own(slot) || card.bears_out(class, &lost.device, lost.hlc, &lost.vid));
+        }
     }
 
     fn expel_where(
         &mut self,
         org: &OrgId,
-        is_content: bool,
+        class: Class,
         leaves: impl Fn(&[u8; 32], &Entry) -> bool,
         operations: &mut Vec<Operation>,
     ) {
-        let first = SetKey::first_of(is_content, org);
+        let first = SetKey::first_of(class, org);
         for audience in Audience::ALL {
             let goes = |(_, entry): &(SetKey, Entry)| {
                 let (owner, device) = self.devices.device(entry.device);

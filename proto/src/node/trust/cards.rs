@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use super::{Place, Trust};
 use crate::id::{OrgId, RecordId};
 use crate::key::PublicKey;
-use crate::kind::{Audience, Kind};
+use crate::kind::{Audience, Class, Kind};
 use crate::network::card::{OrgCard, card_place};
 use crate::network::statement::Statement;
 use crate::network::succession::{Bearing, SuccessionError};
@@ -127,7 +127,7 @@ impl Trust {
         let Precedence { device, hlc, vid } = &place.precedence;
         // A card is borne out by the card before it.
         matches!(place.statement, Statement::Card(_))
-            || self.card(org).is_some_and(|card| card.bears_out(device, *hlc, vid))
+            || self.card(org).is_some_and(|card| card.bears_out(Class::Network, device, *hlc, vid))
     }
 
     fn forget(&mut self, org: &OrgId, record: RecordId) {
