@@ -7,6 +7,7 @@
 mod listing;
 mod socket;
 mod standing;
+mod warnings;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -331,6 +332,8 @@ fn status(view: &View<'_>, about: &About) -> v1::StatusReply {
             if reply.clock_ahead_ms > 0 { "behind" } else { "ahead of" }
         ));
     }
+    reply.warnings.extend(warnings::of_copies(node));
+    reply.warnings.extend(warnings::of_what_lacks(node));
     reply.sets = Audience::ALL
         .map(|audience| {
             let total = node.set(audience).total();

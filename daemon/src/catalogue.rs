@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fingerpost_proto::id::{OrgId, RecordId};
 use fingerpost_proto::kind::{Audience, Class, Kind};
+use fingerpost_proto::node::Completeness;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::time::UnixMillis;
 use fingerpost_proto::version::SignedVersion;
@@ -49,6 +50,8 @@ struct Listing {
     counts: [Counts; 2],
     publisher_names: HashMap<OrgId, String>,
     roll: Option<Arc<Roll>>,
+    /// How much of each publisher's public records is here, by its heads.
+    completeness: HashMap<OrgId, Completeness>,
     /// Publishers that this node does not show, and since when.
     blocked: BTreeMap<OrgId, UnixMillis>,
 }
@@ -274,6 +277,15 @@ impl Catalogue {
         listing.roll = Some(Arc::new(roll));
     }
 
+    /// How much of a publisher's public records is here.
+    pub(crate) fn set_completeness(&self, org: OrgId, completeness: Option<Completeness>) {
+        let mut listing = self.write();
+        match completeness {
+            Some(completeness) => drop(listing.completeness.insert(org, completeness)),
+            None => drop(listing.completeness.remove(&org)),
+        }
+    }
+
     /// Makes room for so many public records at once: growing step by step takes half as much again for a while.
     pub(crate) fn reserve(&self, records: usize) {
         self.write().records.reserve(records);
@@ -382,6 +394,10 @@ impl Directory for Catalogue {
 
     fn roll(&self) -> Option<Arc<Roll>> {
         self.read().roll.clone()
+    }
+
+    fn completeness(&self, org: &OrgId) -> Option<Completeness> {
+        self.read().completeness.get(org).copied()
     }
 
     fn count(&self, kind: Kind) -> usize {

@@ -27,6 +27,7 @@ use crate::driver::{
     AdmittedKeys, COMMANDS_MAX, Command, DIALS_MAX, Driver, DriverHandle, Parts, RestoreError, TICK_INTERVAL,
 };
 use crate::feed::{self, FeedSettings, router};
+use crate::incarnation::Incarnation;
 use crate::link::{Dialler, PeerService};
 use crate::rpc::admin_server::AdminServer;
 use crate::rpc::peer_server::PeerServer;
@@ -120,7 +121,10 @@ impl Daemon {
     pub async fn start(home: &Path, config: &Config) -> Result<Daemon, StartError> {
         prepare_home(home)?;
         let key = NodeKey::load_or_create(home)?;
+        let own_key = key.public();
         let identity = TlsIdentity::new(key.signing_key())?;
+        let fault = |error: std::io::Error| StartError::Home { path: home.to_owned(), reason: error.to_string() };
+        let incarnation = Incarnation::load_or_draw(home, random_number()?).map_err(fault)?;
         let (store, mut opened) = open_store(home, config).await?;
         let warnings = tell(&opened);
 
@@ -144,7 +148,9 @@ impl Daemon {
             catalogue: catalogue.clone(),
             verifier,
             admitted: Arc::clone(&admitted),
-            own_key: key.public(),
+            own_key,
+            key: key.signing_key().clone(),
+            incarnation,
             dials,
             introduced: configured.iter().map(|(peer, _)| *peer).collect(),
             members_changed,
@@ -188,13 +194,12 @@ impl Daemon {
             None => None,
         };
         let dialler = Dialler::new(driver.clone(), identity, configured);
-        let own_key = key.public();
         let inviter = driver.look(move |view| view.inviter_to_dial(&own_key)).await;
         if let Some((peer, addresses)) = inviter.map_err(|error| StartError::System(error.to_string()))? {
             dialler.introduce(peer, addresses).await.map_err(|error| StartError::System(error.to_string()))?;
         }
         let about = Arc::new(About {
-            node_key: *key.public().as_bytes(),
+            node_key: *own_key.as_bytes(),
             started_ms: clock::now_ms(),
             peer_address: peer_address.map(|address| address.to_string()).unwrap_or_default(),
             feed_url: feed_address.map(|address| format!("http://{address}")).unwrap_or_default(),
@@ -213,7 +218,7 @@ impl Daemon {
         tasks.push(tokio::spawn(dialler.run(dial_requests, stopping.clone())));
         tasks.push(tokio::spawn(tick(driver.clone(), stopping)));
         tracing::info!(
-            node_key = %key.public(),
+            node_key = %own_key,
             links = about.peer_address,
             feed = about.feed_url,
             home = %home.display(),

@@ -25,6 +25,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
@@ -34,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Catalogue;
 use crate::clock;
+use crate::incarnation::Incarnation;
 use crate::store::{Durability, Operation, Store, StoreError, StoreReader};
 use crate::transport::Admitted;
 use crate::verifier::Verifier;
@@ -79,6 +81,8 @@ pub(crate) struct Driver {
     replies: HashMap<u64, (usize, oneshot::Sender<Vec<Outcome>>)>,
     next_ticket: u64,
     own_key: PublicKey,
+    key: SigningKey,
+    incarnation: Incarnation,
     /// Whom to dial, for the dialler.
     dials: mpsc::Sender<Peer>,
     /// To be linked to, whatever members' cards say.
@@ -104,6 +108,9 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) own_key: PublicKey,
+    /// The secret half of `own_key`, for heads.
+    pub(crate) key: SigningKey,
+    pub(crate) incarnation: Incarnation,
     pub(crate) dials: mpsc::Sender<Peer>,
     pub(crate) introduced: BTreeSet<Peer>,
     pub(crate) members_changed: tokio::sync::watch::Sender<u64>,
@@ -115,8 +122,8 @@ pub(crate) struct Parts {
 impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
-        let Parts { store, catalogue, verifier, admitted, own_key, dials, introduced, members_changed, seed, index } =
-            parts;
+        let Parts { store, catalogue, verifier, admitted, own_key, key, incarnation, .. } = parts;
+        let Parts { dials, introduced, members_changed, seed, index, .. } = parts;
         let mut driver = Driver {
             node: None,
             reader: store.reader(),
@@ -130,6 +137,8 @@ impl Driver {
             replies: HashMap::new(),
             next_ticket: 0,
             own_key,
+            key,
+            incarnation,
             dials,
             introduced,
             blocked: blocking::Blocked::new(),

@@ -28,10 +28,11 @@ use reply::{Refusal, Reply};
 use request::Ask;
 
 mod calendar;
+mod completeness;
 pub mod directory;
 mod hsds;
 mod index;
-mod instant;
+pub(crate) mod instant;
 mod language;
 pub mod limits;
 #[cfg(test)]

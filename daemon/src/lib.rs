@@ -8,6 +8,7 @@
 //! | [`transport`] | TLS, listener, dialling |
 //! | `link` | gRPC streams between nodes, joining |
 //! | `admin` | what admins ask over the unix socket |
+//! | `incarnation` | which copy of a home this is |
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
 //! | [`demo`] | three nodes and an invented city |
 //! | [`config`] | the strict configuration file |
@@ -21,6 +22,7 @@ pub mod daemon;
 pub mod demo;
 mod driver;
 pub mod feed;
+mod incarnation;
 pub mod link;
 pub mod log;
 pub mod store;

@@ -10,6 +10,7 @@
 //! | [`record`] | what a body may contain | `spec/02-records.md` |
 //! | [`order`] | which of two versions wins | `spec/04-merge.md` |
 //! | [`network`] | cards, charter, statements, invites, who is a member | `spec/05-network.md` |
+//! | [`head`] | what an organisation has, counted and hashed | `spec/15-heads.md` |
 //! | [`set`], [`sync`] | the set of records, its fingerprint, reconciliation | `spec/07-sync.md` |
 //! | [`compression`] | the zstd frames in which versions travel | `spec/dictionary/README.md` |
 //! | [`overlay`] | whom a node is linked to, where a new version is pushed and where announced | `spec/11-dissemination.md` |
@@ -21,6 +22,7 @@ pub mod canary;
 #[cfg(not(feature = "canaries"))]
 mod canary;
 pub mod compression;
+pub mod head;
 pub mod id;
 pub mod key;
 pub mod kind;

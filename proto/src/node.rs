@@ -9,6 +9,7 @@ mod arrivals;
 mod batch;
 mod catching_up;
 mod frame;
+mod heads;
 mod input;
 mod intake;
 mod link;
@@ -30,13 +31,14 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use arrivals::LogPlace;
 pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_compressed, write_frame};
+pub use heads::Completeness;
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;
 pub use verified::{Unverified, VerifiedVersion};
 
 use crate::id::{NetworkId, OrgId, Vid};
-use crate::kind::Audience;
+use crate::kind::{Audience, Class, Kind};
 use crate::network::card::OrgCard;
 use crate::network::charter::Charter;
 use crate::network::members::{Explanation, Standing, Standings};
@@ -62,6 +64,7 @@ const SPREAD_FOLLOWED_MAX: usize = 10_000;
 /// One node of one network.
 #[derive(Debug)]
 pub struct Node {
+    own: Peer,
     trust: Trust,
     sets: [Index; 2],
     /// Order of arrival, by audience number.
@@ -72,6 +75,7 @@ pub struct Node {
     neighbours: Neighbours,
     broadcast: Broadcast,
     news: News,
+    heads: heads::Heads,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     links_made: u64,
@@ -150,6 +154,7 @@ impl Node {
         let epoch = blake3::hash(&[b"arrival log".as_slice(), &seed.to_be_bytes()].concat());
         let epoch = u64::from_le_bytes(std::array::from_fn(|i| epoch.as_bytes()[i]));
         Node {
+            own,
             trust: Trust::new(charter),
             sets: [Index::new(), Index::new()],
             logs: [ArrivalLog::new(epoch), ArrivalLog::new(epoch)],
@@ -158,6 +163,7 @@ impl Node {
             neighbours: Neighbours::new(own, epoch ^ seed),
             broadcast: Broadcast::new(own, !epoch),
             news: News::default(),
+            heads: heads::Heads::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             links_made: 0,
@@ -184,6 +190,9 @@ impl Node {
     pub fn restore(&mut self, version: SignedVersion, lapsed: bool) {
         let slot = Slot::of(version.header());
         self.enter(slot, &version, lapsed);
+        if version.header().kind == Kind::HEAD {
+            self.note_head(&version, true, &mut Vec::new());
+        }
         if !version.header().kind.is_content()
             && let Ok(statement) = Statement::read(&version)
         {
@@ -238,6 +247,7 @@ impl Node {
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
             Input::Oversized { peer, message } => self.on_oversized(now, peer, message, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
+            Input::Signed { envelope } => self.on_signed(now, envelope, &mut outputs),
             Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
             Input::Lost { slot } => self.on_lost(now, slot),
             Input::Tick => self.on_tick(now, &mut outputs),
@@ -362,10 +372,20 @@ impl Node {
     fn enter_entry(&mut self, slot: Slot, entry: Entry) -> Option<Entry> {
         let replaced = self.set_mut(slot.audience).insert(slot.key, entry);
         self.hlc_max = self.hlc_max.max(entry.hlc);
+        if slot.key.class() == Class::Record {
+            self.note_record(slot.audience, self.devices.device(entry.device).0);
+        }
         if self.searched_in.is_some_and(|hour| tick::is_past_deadline(&slot.key, &entry, hour)) {
             self.note_overdue(slot);
         }
         replaced
+    }
+
+    /// Takes whatever is there out of its set.
+    fn take_out(&mut self, slot: &Slot) -> Option<Entry> {
+        let entry = self.set_mut(slot.audience).remove(&slot.key)?;
+        self.note_left(slot, &entry);
+        Some(entry)
     }
 
     fn set_mut(&mut self, audience: Audience) -> &mut Index {

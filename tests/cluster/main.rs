@@ -4,6 +4,7 @@
 
 mod admin;
 mod devices;
+mod heads;
 mod importing;
 mod joining;
 mod link;

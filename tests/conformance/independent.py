@@ -418,7 +418,7 @@ SERVICE |= {n: 0 for n in (3, 5, 21, 29, 30)} | {n: 2 for n in (4, 6, 7, 20, 27,
 # ---- 05-network.md ----
 
 def fields(data):
-    """Fields of a message whose wire types are 0 and 2 only."""
+    """Fields of a message without numbers of 32 bits."""
     found, at = {}, 0
 
     def varint():
@@ -434,6 +434,8 @@ def fields(data):
         key = varint()
         if key & 7 == 0:
             value = varint()
+        elif key & 7 == 1:
+            at, value = at + 8, data[at : at + 8]
         else:
             length = varint()
             at, value = at + length, data[at : at + length]
@@ -761,12 +763,40 @@ def secret(seed):
     return int.from_bytes(clamped, "little")
 
 
+def heads():
+    for case, where in cases("head_valid"):
+        hour = (int(case["hlc"], 16) >> 16) // HOUR_MS
+        first = max(hour - 9456, 0)
+        covered = [
+            (entry["key"], unhex(entry["vid"]))
+            for entry in case["entries"]
+            if (int(entry["hlc"], 16) >> 16) // HOUR_MS >= first and int(entry["hlc"], 16) <= int(case["hlc"], 16)
+        ]
+        root = blake3(b"".join(vid for _, vid in sorted(covered)))
+        equal((first, len(covered), root.hex()), (case["from_hour"], case["count"], case["root"]), where)
+        said = fields(data_of(case["body"]))
+        equal(said[1][-1].decode(), case["device"], where)
+        equal(said[17][-1][::-1].hex(), case["incarnation"], where)
+        numbers = [said.get(number, [0])[-1] for number in (16, 18, 19)]
+        equal(numbers + [said[20][-1]], [case["card_sequence"], first, len(covered), root], where)
+    for case, where in cases("head_invalid"):
+        said, hour = fields(data_of(case["body"])), (int(case["hlc"], 16) >> 16) // HOUR_MS
+        field = None
+        if said.get(1, [b""])[-1] != case["device"].encode():
+            field = "local_id"
+        elif len(said.get(20, [b""])[-1]) != 32:
+            field = "root"
+        elif said.get(18, [0])[-1] > hour:
+            field = "from_hour"
+        equal(field, case["field"], where)
+
+
 def members():
     for case, where in cases("members_valid"):
         equal(standings(case), case["standings"], where)
 
 
-for part in (ids, keys, versions, merge, sets, ranges, bodies, network, cards_of_an_organisation, members):
+for part in (ids, keys, versions, merge, sets, ranges, bodies, network, cards_of_an_organisation, heads, members):
     before = checks
     part()
     print(f"{part.__name__}: {checks - before} checks")

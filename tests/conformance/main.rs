@@ -7,6 +7,7 @@
 
 mod bodies;
 mod cards;
+mod heads;
 mod node;
 mod pair;
 mod tables;
@@ -49,6 +50,12 @@ fn cards_charters_statements_and_invites_are_read_as_written() {
 fn of_an_organisations_cards_the_same_count_in_every_order() {
     Vectors::read("cards_valid").each(cards::succession);
     Vectors::read("cards_invalid").each_refused(cards::refused);
+}
+
+#[test]
+fn a_head_covers_what_is_written_and_its_body_is_as_written() {
+    Vectors::read("head_valid").each(heads::head);
+    Vectors::read("head_invalid").each_refused(heads::refused);
 }
 
 #[test]

@@ -107,6 +107,7 @@ impl Pair {
                     Output::Disconnect { message, .. } => panic!("node {at} ends the link: {message}"),
                     Output::Published { .. }
                     | Output::Processed { .. }
+                    | Output::Sign { .. }
                     | Output::Close { .. }
                     | Output::Dial { .. }
                     | Output::Notice(_) => {}

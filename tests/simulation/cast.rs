@@ -59,6 +59,7 @@ pub(super) struct Cast {
     pub(super) charter: Charter,
     /// Organisation and key of each machine.
     pub(super) machines: Vec<(usize, Peer)>,
+    node_keys: Vec<SigningKey>,
     pub(super) numbers: BTreeMap<Peer, usize>,
     pub(super) org_numbers: BTreeMap<OrgId, usize>,
 }
@@ -71,7 +72,7 @@ impl Cast {
     /// Organisations of one to three machines each. The first is honest, a founder, and stays.
     pub(super) fn new(random: &mut Random, nodes: usize, byzantine_percent: u64, has_memberships: bool) -> Cast {
         let mut organisations: Vec<Organisation> = Vec::new();
-        let mut machines = Vec::new();
+        let (mut machines, mut node_keys) = (Vec::new(), Vec::new());
         let mut byzantine_left = nodes as u64 * byzantine_percent / 100;
         let founders = random.within(1..5) as usize;
         while machines.len() < nodes {
@@ -94,6 +95,7 @@ impl Cast {
             let own = (machines.len()..machines.len() + size).collect();
             let organisation = Organisation::new(random, number, role, is_byzantine, &keys, own);
             machines.extend(keys.iter().map(|key| (number, public(key))));
+            node_keys.extend(keys);
             organisations.push(organisation);
         }
         let founders = organisations.iter().filter(|organisation| organisation.role == Role::Founder);
@@ -112,7 +114,7 @@ impl Cast {
         let charter = Charter::read(&charter.encode_to_vec()).expect("a good charter");
         let numbers = machines.iter().enumerate().map(|(number, (_, key))| (*key, number)).collect();
         let org_numbers = organisations.iter().enumerate().map(|(number, org)| (org.id, number)).collect();
-        Cast { organisations, charter, machines, numbers, org_numbers }
+        Cast { organisations, charter, machines, node_keys, numbers, org_numbers }
     }
 
     pub(super) fn network(&self) -> NetworkId {
@@ -146,6 +148,12 @@ impl Cast {
         };
         let signature = key.sign(&header.signing_bytes(body)).to_bytes();
         Rc::new(SignedVersion::assemble(&header, body, &signature).expect("a version within its rules"))
+    }
+
+    /// What a machine's node wants signed with its key.
+    pub(super) fn sign_as_node(&self, machine: usize, header: &Header, body: &[u8]) -> Rc<SignedVersion> {
+        let signature = self.node_keys[machine].sign(&header.signing_bytes(body)).to_bytes();
+        Rc::new(SignedVersion::assemble(header, body, &signature).expect("a version within its rules"))
     }
 
     pub(super) fn card(&self, org: usize) -> Rc<SignedVersion> {

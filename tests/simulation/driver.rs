@@ -178,6 +178,13 @@ impl World {
                     self.done_with_frame(link, wire);
                 }
             }
+            Output::Sign { header, body } => {
+                let signed = self.cast.sign_as_node(number, &header, &body);
+                let envelope = signed.envelope().to_vec();
+                self.made.insert(signed.vid(), signed);
+                self.history.counts.heads += 1;
+                self.handle_into(number, Input::Signed { envelope }, more);
+            }
             Output::Published { ticket, outcomes } => {
                 if let Some(versions) = self.machines[number].asked.remove(&ticket) {
                     self.answered(number, &versions, &outcomes)?;
@@ -191,6 +198,7 @@ impl World {
             Output::Notice(notice) => match notice {
                 Notice::MembersChanged
                 | Notice::InSync { .. }
+                | Notice::Completeness { .. }
                 | Notice::ClockDiffers { .. }
                 | Notice::Farewell { .. } => {}
                 Notice::Rejected { peer, why, .. } => {
@@ -198,6 +206,16 @@ impl World {
                     self.check_rejection(number, from, &why)?;
                     self.history
                         .line(self.now_us, Some(number), || format!("refuses a version of n{from:03}: {}", why.name()));
+                }
+                Notice::Lacking { org, audience, wanted, found } => {
+                    self.history.counts.lacks += 1;
+                    let org = self.cast.org_numbers[&org];
+                    let said = || format!("lacks {audience} records of o{org}: {found} of {wanted}");
+                    self.history.line(self.now_us, Some(number), said);
+                }
+                Notice::SecondCopy { signed_at } | Notice::SetBack { signed_at } => {
+                    self.history
+                        .line(self.now_us, Some(number), || format!("meets a head of its own key of {signed_at}"));
                 }
                 Notice::Concurrent { winner, .. } => {
                     self.history.line(self.now_us, Some(number), || format!("edited at once; {winner} shows"));

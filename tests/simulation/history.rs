@@ -44,6 +44,8 @@ pub struct Counts {
     pub puts: u64,
     pub lapses: u64,
     pub forgets: u64,
+    pub heads: u64,
+    pub lacks: u64,
     pub signatures: u64,
     pub full_checks: u64,
     pub virtual_ms: u64,
@@ -89,6 +91,8 @@ impl Counts {
             puts,
             lapses,
             forgets,
+            heads,
+            lacks,
             signatures,
             full_checks,
             virtual_ms,
@@ -109,7 +113,8 @@ impl std::fmt::Display for Counts {
         )?;
         writeln!(
             f,
-            "publishes {} (acknowledged {}, withdrawals {}), joins {}, leaves {}, objections {}, lapses {}, forgotten {}",
+            "publishes {} (acknowledged {}, withdrawals {}), joins {}, leaves {}, objections {}, lapses {}, forgotten {}, \
+             heads {} (found lacking {})",
             self.publishes,
             self.acknowledged,
             self.withdrawals,
@@ -117,7 +122,9 @@ impl std::fmt::Display for Counts {
             self.leaves,
             self.objections,
             self.lapses,
-            self.forgets
+            self.forgets,
+            self.heads,
+            self.lacks
         )?;
         writeln!(
             f,

@@ -56,6 +56,9 @@ impl World {
             self.check_rows(number)?;
             self.check_acknowledged_everywhere(number)?;
         }
+        for number in self.agreeing().collect::<Vec<_>>() {
+            self.check_completeness(number)?;
+        }
         Ok(())
     }
 
@@ -167,6 +170,20 @@ impl World {
     fn first_open_want(&self) -> Option<(usize, usize, u64)> {
         let is_live = |link: usize| self.network.links[link].ends == [End::Open; 2];
         self.open_wants.iter().find(|(link, ..)| is_live(*link)).copied()
+    }
+
+    /// When all agree, everybody can tell by heads that what honest organisations published is complete.
+    fn check_completeness(&self, number: usize) -> Checked {
+        let Some(node) = &self.machines[number].node else { return Ok(()) };
+        for other in self.agreeing() {
+            let org = self.machines[other].org;
+            let id = self.cast.organisations[org].id;
+            let known = node.completeness(Audience::Public, &id);
+            if known.is_none_or(|known| known.lacking_since.is_some() || known.complete_as_of != Some(known.head)) {
+                return Err(format!("n{number} cannot tell that o{org} is complete, although it is: {known:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// What one machine acknowledged is at all of them, or something later is.

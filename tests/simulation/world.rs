@@ -362,6 +362,7 @@ impl World {
         machine.builds += 1;
         let seed = (self.options.seed << 20) ^ ((number as u64) << 48) ^ (machine.builds << 32);
         let mut node = Node::new(self.cast.charter.clone(), machine.key, seed);
+        node.sign_heads(number as u64);
         for row in machine.store.rows().values() {
             node.restore(SignedVersion::clone(&row.version), row.lapsed);
         }

@@ -9,6 +9,7 @@ mod cards;
 mod cast;
 mod exchange;
 mod frames;
+mod heads;
 mod ids;
 mod keys;
 mod members;
@@ -86,6 +87,7 @@ fn files() -> Vec<File> {
         members::files(),
         sets::files(),
         frames::files(),
+        heads::files(),
         exchange::files(),
     ]
     .into_iter()

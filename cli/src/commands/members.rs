@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::vouch;
 use crate::failure::{Exit, Failure};
-use crate::output::moment::{count, date, rfc3339};
+use crate::output::moment::{count, date, now_ms, rfc3339, span};
 use crate::session::Session;
 
 /// Vouchers named in a table row before the rest is counted.
 const VOUCHERS_NAMED_MAX: usize = 3;
+/// An organisation whose newest summary is older has not been heard of, in milliseconds: its node signs one each day.
+const SILENT_MS: u64 = 48 * 3_600_000;
 
 pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     vouch::settle_where_possible(session).await;
@@ -32,6 +34,9 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
                 "since": if member.accepted_ms == 0 { Value::Null } else { json!(rfc3339(member.accepted_ms)) },
                 "left": member.left,
                 "blocked_here": member.blocked,
+                "heard": moment(member.head_ms),
+                "complete_as_of": moment(member.complete_ms),
+                "incomplete_since": moment(member.lacking_since_ms),
             })
         })
         .collect();
@@ -41,6 +46,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
         session.printer.next("fingerpost join CODE; or fingerpost network create --name … --purpose …");
         return Ok(Exit::Done);
     }
+    let now = now_ms();
     let rows: Vec<Vec<String>> = members
         .iter()
         .map(|member| {
@@ -51,16 +57,38 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
                 member.records.to_string(),
                 vouchers(&members, member),
                 if member.accepted_ms == 0 { "-".to_owned() } else { date(member.accepted_ms) },
+                completeness(member, now),
             ]
         })
         .collect();
-    session.printer.table(&["organisation", "id", "standing", "records", "vouched for by", "since"], &rows)?;
+    session
+        .printer
+        .table(&["organisation", "id", "standing", "records", "vouched for by", "since", "complete here"], &rows)?;
     let inside = members.iter().filter(|member| member.member).count();
     session.printer.note(&format!("{}, {} waiting or out", count(inside, "member"), members.len() - inside));
     if members.iter().any(|member| !member.member || !member.objected_by.is_empty() || member.blocked) {
         session.printer.next("what is missing or said against one: fingerpost why ORG");
     }
     Ok(Exit::Done)
+}
+
+fn moment(ms: u64) -> Value {
+    if ms == 0 { Value::Null } else { json!(rfc3339(ms)) }
+}
+
+/// How much of its records is here, by its own summaries.
+fn completeness(member: &v1::MemberState, now: u64) -> String {
+    match member {
+        v1::MemberState { lacking_since_ms: since @ 1.., .. } => {
+            format!("NO, for {}", span(now.saturating_sub(*since)))
+        }
+        v1::MemberState { head_ms: 0, .. } => "not known".to_owned(),
+        v1::MemberState { head_ms, .. } if now.saturating_sub(*head_ms) > SILENT_MS => {
+            format!("silent for {}", span(now.saturating_sub(*head_ms)))
+        }
+        v1::MemberState { complete_ms: 0, .. } => "not yet".to_owned(),
+        v1::MemberState { complete_ms, .. } => format!("{} ago", span(now.saturating_sub(*complete_ms))),
+    }
 }
 
 /// In JSON; kept from the first version of `members/1`.

@@ -54,6 +54,9 @@ pub(super) fn members(view: &View<'_>) -> Vec<v1::MemberState> {
     let state = |(org, standing): (&OrgId, Standing)| {
         let card = node.card(org);
         let (accepted, left) = said.get(org).copied().unwrap_or_default();
+        let of = |audience| node.completeness(audience, org);
+        let lacking_since = Audience::ALL.into_iter().filter_map(of).filter_map(|known| known.lacking_since).min();
+        let known = of(Audience::Public);
         v1::MemberState {
             organisation: org.0.to_vec(),
             name: card.map_or_else(String::new, |card| card.name.clone()),
@@ -67,6 +70,9 @@ pub(super) fn members(view: &View<'_>) -> Vec<v1::MemberState> {
             left: left.is_some(),
             objected_by: standings.objected_by(org).map(|org| org.0.to_vec()).collect(),
             blocked: view.blocked.contains_key(org),
+            head_ms: known.map_or(0, |known| known.head.ms()),
+            complete_ms: known.and_then(|known| known.complete_as_of).map_or(0, |at| at.ms()),
+            lacking_since_ms: lacking_since.unwrap_or(0),
             invited_by: standings.invited_by(org).map_or_else(Vec::new, |org| org.0.to_vec()),
         }
     };

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use ed25519_dalek::Signer;
+use fingerpost_proto::kind::Audience;
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
 use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::set::Slot;
@@ -155,6 +157,13 @@ impl Driver {
             Output::Close { peer } => self.links.drop_silently(&peer),
             Output::Processed { peer } => self.links.processed(&peer),
             Output::Published { ticket, outcomes } => self.answer(ticket, outcomes),
+            Output::Sign { header, body } => {
+                let signature = self.key.sign(&header.signing_bytes(&body)).to_bytes();
+                match SignedVersion::assemble(&header, &body, &signature) {
+                    Ok(version) => self.handle(Input::Signed { envelope: version.envelope().to_vec() }, more),
+                    Err(error) => tracing::error!(%error, "the node wants something signed that is no version"),
+                }
+            }
             Output::Notice(notice) => self.notice(notice),
         }
     }
@@ -319,6 +328,28 @@ impl Driver {
             }
             Notice::InSync { peer, audience } => {
                 tracing::debug!(peer = %short(&peer), %audience, "sets are equal");
+            }
+            Notice::Completeness { org, audience } => {
+                let Some(node) = self.node.as_ref().filter(|_| audience == Audience::Public) else { return };
+                self.catalogue.set_completeness(org, node.completeness(audience, &org));
+            }
+            Notice::Lacking { org, audience, wanted, found } => {
+                let org = org.short();
+                tracing::warn!(
+                    org, %audience, wanted, found,
+                    "an organisation's own count and hash say that its records are not complete here; other nodes are asked"
+                );
+            }
+            Notice::SecondCopy { signed_at } => {
+                let at_ms = signed_at.ms();
+                tracing::error!(at_ms, "another copy of this node is at work with the same key; stop one of them");
+            }
+            Notice::SetBack { signed_at } => {
+                let at_ms = signed_at.ms();
+                tracing::warn!(
+                    at_ms,
+                    "this node's home was set back to an older state; what it lacks comes from other nodes"
+                );
             }
             Notice::ClockDiffers { peer, ahead_ms } => {
                 let ours = clock::now_ms();

@@ -2,10 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::kind::{Audience, Class};
 use fingerpost_proto::network::charter::{Charter, CharterError};
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
+use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 use prost::Message;
@@ -83,6 +86,13 @@ impl Driver {
         // Without them sets are compared, which costs more and finds the same.
         let places = self.reader.meta(CURSORS)?.map(|places| cursors::read(&places)).unwrap_or_default();
         places.into_iter().for_each(|(peer, audience, place)| node.restore_cursor(peer, audience, place));
+        if is_indexed {
+            self.restore_upkeep(&mut node, &mut damaged);
+        }
+        node.sign_heads(self.incarnation.number);
+        if self.incarnation.is_copy {
+            node.wait_for_peers();
+        }
         let outputs = node.restored();
         node.set_read_only(self.read_only.clone());
         self.node = Some(node);
@@ -97,6 +107,31 @@ impl Driver {
             self.perform(outputs);
         }
         Ok(())
+    }
+
+    /// Of upkeep the node wants more than the index has: what it says.
+    fn restore_upkeep(&self, node: &mut Node, damaged: &mut Vec<Slot>) {
+        let first = SetKey::first_of(Class::Upkeep, &OrgId([0; 32]));
+        for audience in Audience::ALL {
+            let keys = node.set(audience).range(&first, None).map(|(key, _)| key);
+            let slots: Vec<Slot> =
+                keys.take_while(|key| key.class() == Class::Upkeep).map(|key| Slot { audience, key }).collect();
+            for slot in slots {
+                match self.reader.get(&slot) {
+                    Ok(Some(row)) => {
+                        let lapsed = row.lapsed;
+                        if let Ok(version) = SignedVersion::read(row.envelope) {
+                            node.restore(version, lapsed);
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "a row is damaged");
+                        damaged.push(slot);
+                    }
+                }
+            }
+        }
     }
 
     /// Tells a new node whom it is to be linked to besides members.
@@ -122,7 +157,8 @@ impl Driver {
                 return Err(format!("this node is in network {network} already; one node serves one network"));
             }
         } else {
-            let node = Node::new(read, self.own_key, self.seed);
+            let mut node = Node::new(read, self.own_key, self.seed);
+            node.sign_heads(self.incarnation.number);
             self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
             self.node = Some(node);
             self.introduce();

@@ -17,6 +17,7 @@ mod removals;
 
 use super::links::Queued;
 use super::*;
+use crate::incarnation::Incarnation;
 use crate::store::{MemoryFaults, MemoryStore};
 
 pub(crate) fn public(key: &SigningKey) -> PublicKey {
@@ -54,6 +55,8 @@ impl Rig {
             verifier: Verifier::start(handle.clone()).unwrap(),
             admitted: AdmittedKeys::default(),
             own_key: public(&key(3)),
+            key: key(3),
+            incarnation: Incarnation { number: 1, is_copy: false },
             dials,
             introduced: BTreeSet::new(),
             members_changed: tokio::sync::watch::channel(0).0,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId, Vid};
 use fingerpost_proto::kind::Kind;
+use fingerpost_proto::node::Completeness;
 use fingerpost_proto::time::{Hlc, UnixHour, UnixMillis};
 use fingerpost_proto::v1;
 
@@ -135,6 +136,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// The network and its members; `None` before this node is in one.
     fn roll(&self) -> Option<Arc<Roll>>;
+
+    /// How much of an organisation's public records is here, by its own signed summaries; `None` without one.
+    fn completeness(&self, org: &OrgId) -> Option<Completeness>;
 
     /// Number of visible records of `kind`.
     fn count(&self, kind: Kind) -> usize;

@@ -25,6 +25,11 @@ pub(crate) fn date_for_people(ms: UnixMillis) -> String {
     timestamp(ms).strftime("%-d %B %Y").to_string()
 }
 
+/// `1 March 2026, 09:30 UTC`, for people.
+pub(crate) fn time_for_people(ms: UnixMillis) -> String {
+    timestamp(ms).strftime("%-d %B %Y, %H:%M UTC").to_string()
+}
+
 /// A local date or date-time of a record: `"YYYY-MM-DD"` or `"YYYY-MM-DDTHH:MM:SS"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Local {

@@ -13,7 +13,7 @@ use super::directory::{Roll, Signatory};
 use super::page::{licence, rendered};
 use super::reader::Reader;
 use super::reply::{Refusal, Reply};
-use super::{Feed, instant, safe};
+use super::{Feed, completeness, instant, safe};
 
 /// Vouchers named for one member; JSON names all.
 const VOUCHERS_NAMED_MAX: usize = 5;
@@ -48,6 +48,7 @@ struct Member {
     name: String,
     since: String,
     vouched_by: Vec<String>,
+    completeness: String,
 }
 
 fn roll(reader: &Reader<'_>) -> Result<Arc<Roll>, Refusal> {
@@ -125,7 +126,7 @@ pub(crate) fn members(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
             "first_page": number == 1,
             "last_page": number >= pages,
             "empty": shown.is_empty(),
-            "contents": shown.iter().map(|member| member_json(member)).collect::<Vec<_>>(),
+            "contents": shown.iter().map(|member| member_json(reader, member)).collect::<Vec<_>>(),
         });
         return Ok(Reply { vary: "Accept", ..Reply::json(&page) });
     }
@@ -136,14 +137,14 @@ pub(crate) fn members(_: &Feed, reader: &Reader<'_>) -> Result<Reply, Refusal> {
         network: safe::line(&roll.charter.name),
         licence: licence(reader),
         summary: format!("{}.", count(total, "organisation")),
-        members: shown.iter().map(|member| member_for_people(member, &names)).collect(),
+        members: shown.iter().map(|member| member_for_people(reader, member, &names)).collect(),
         previous: link(number > 1 && total > 0, number - 1),
         next: link(offset.saturating_add(per_page) < total, number + 1),
     };
     rendered(reader, &page)
 }
 
-fn member_json(member: &Signatory) -> Value {
+fn member_json(reader: &Reader<'_>, member: &Signatory) -> Value {
     let mut json = json!({
         "id": member.org.to_string(),
         "founder": member.is_founder,
@@ -156,10 +157,13 @@ fn member_json(member: &Signatory) -> Value {
     if let Some(since_ms) = member.since_ms {
         json["since"] = Value::from(instant::rfc3339(since_ms));
     }
+    if let Some(records) = completeness::json(reader.directory(), &member.org) {
+        json["records"] = records;
+    }
     json
 }
 
-fn member_for_people(member: &Signatory, names: &HashMap<&OrgId, String>) -> Member {
+fn member_for_people(reader: &Reader<'_>, member: &Signatory, names: &HashMap<&OrgId, String>) -> Member {
     let named = |org: &OrgId| names.get(org).filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| org.short());
     let mut vouched_by: Vec<String> = member.vouched_by.iter().take(VOUCHERS_NAMED_MAX).map(named).collect();
     if member.vouched_by.len() > VOUCHERS_NAMED_MAX {
@@ -171,5 +175,6 @@ fn member_for_people(member: &Signatory, names: &HashMap<&OrgId, String>) -> Mem
         (false, Some(ms)) => format!("Signed {}.", instant::date_for_people(ms)),
         (false, None) => String::new(),
     };
-    Member { id: member.org.to_string(), name: named(&member.org), since, vouched_by }
+    let completeness = completeness::words(reader.directory(), &member.org);
+    Member { id: member.org.to_string(), name: named(&member.org), since, vouched_by, completeness }
 }

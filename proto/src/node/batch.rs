@@ -12,6 +12,7 @@ use super::spreading::Accepted;
 use super::{Node, Peer, Reject, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
+use crate::kind::Kind;
 use crate::network::members::Standing;
 use crate::order::{Precedence, is_concurrent};
 use crate::overlay;
@@ -159,7 +160,11 @@ impl Node {
         self.enter(slot, &version, false);
         self.lost.remove(&slot);
         self.logs[usize::from(slot.audience.number())].push(slot.key);
-        let own = source == Source::Admin;
+        // Upkeep is made anew when it is lost.
+        let own = source == Source::Admin && !kind.is_upkeep();
+        if kind == Kind::HEAD {
+            self.note_head(&version, source == Source::Admin, &mut batch.notices);
+        }
         batch.durable |= own && !is_out(Canary::Durability);
         if own {
             self.follow_spread(slot.audience, vid);
@@ -267,7 +272,7 @@ impl Node {
         if let Some(known) = self.known(&slot) {
             self.lost.insert(slot, known);
         }
-        self.set_mut(slot.audience).remove(&slot.key);
+        self.take_out(&slot);
         for link in self.links.values_mut() {
             link.compare_at[usize::from(slot.audience.number())] = now;
             link.in_sync[usize::from(slot.audience.number())] = false;

@@ -40,6 +40,8 @@ pub(super) enum PendingSource {
         outcomes: Vec<Option<Outcome>>,
         positions: Vec<usize>,
     },
+    /// This node, which needs no answer.
+    Own,
     Quarantine,
 }
 
@@ -87,6 +89,14 @@ impl Node {
         }
         let positions = verify.iter().map(|(position, ..)| *position).collect();
         self.request(PendingSource::Admin { ticket, outcomes, positions }, verify, outputs);
+    }
+
+    /// Takes in what the driver signed with the node's key.
+    pub(super) fn on_signed(&mut self, now: UnixMillis, envelope: Vec<u8>, outputs: &mut Vec<Output>) {
+        let Examined { verify, .. } = self.take_in(now, vec![envelope], Source::Admin, outputs);
+        if !verify.is_empty() {
+            self.request(PendingSource::Own, verify, outputs);
+        }
     }
 
     /// Takes in what a peer sent and returns the keys of what came. The frame's permit is given back when all is done.
@@ -138,7 +148,7 @@ impl Node {
             PendingSource::Peer { route, peer, link, is_asked } => {
                 Source::Peer { route: *route, peer: *peer, link: *link, is_asked: *is_asked }
             }
-            PendingSource::Admin { .. } => Source::Admin,
+            PendingSource::Admin { .. } | PendingSource::Own => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
         };
         let mut batch = Batch::default();
@@ -162,7 +172,7 @@ impl Node {
                 }
                 self.ask_for_more(now, peer, outputs);
             }
-            PendingSource::Quarantine => {}
+            PendingSource::Quarantine | PendingSource::Own => {}
             PendingSource::Admin { ticket, mut outcomes, positions } => {
                 for (position, outcome) in positions.into_iter().zip(results) {
                     outcomes[position] = Some(outcome);
@@ -326,6 +336,10 @@ impl Node {
     ) -> Result<Intake, Reject> {
         self.examine(&version)?;
         let header = *version.header();
+        if source == Source::Admin && self.waits_for_peers() {
+            let reason = "this home is a copy or was restored from a backup, and asks other nodes first what it lacks";
+            return Err(Reject::ReadOnly { reason: format!("{reason}; try again in a minute") });
+        }
         let slot = Slot::of(&header);
         if self.put_back(source, &version, batch) {
             return Ok(Intake::Outcome(Outcome::Published { concurrent: false }));

@@ -7,8 +7,9 @@ use crate::id::{OrgId, RecordId, Vid};
 use crate::key::PublicKey;
 use crate::kind::{Audience, Kind};
 use crate::set::Slot;
+use crate::time::Hlc;
 use crate::v1;
-use crate::version::SignedVersion;
+use crate::version::{Header, SignedVersion};
 
 /// An effect. Outputs are performed in order; whatever follows a [`Output::Persist`] relies on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +71,13 @@ pub enum Output {
     Processed {
         /// Whose frame.
         peer: Peer,
+    },
+    /// Sign this with the node's key and come back with [`Input::Signed`](super::Input::Signed).
+    Sign {
+        /// All but the signature of a version of an upkeep kind, of this node's own organisation.
+        header: Box<Header>,
+        /// Its body.
+        body: Vec<u8>,
     },
     /// Answer to [`Input::Published`](super::Input::Published), one outcome for each envelope.
     Published {
@@ -170,6 +178,34 @@ pub enum Notice {
         peer: Peer,
         /// Its clock minus ours, milliseconds.
         ahead_ms: i64,
+    },
+    /// [`Node::completeness`](super::Node::completeness) says something else of this organisation than before.
+    Completeness {
+        /// The organisation.
+        org: OrgId,
+        /// Of which records.
+        audience: Audience,
+    },
+    /// By its newest head an organisation has something that is not here, or not as it is here.
+    Lacking {
+        /// The organisation.
+        org: OrgId,
+        /// Of which records.
+        audience: Audience,
+        /// Versions that the head covers.
+        wanted: u64,
+        /// Versions here that it should cover.
+        found: u64,
+    },
+    /// Another copy of this node is at work: it signs heads with the same key.
+    SecondCopy {
+        /// When it signed one.
+        signed_at: Hlc,
+    },
+    /// Peers hold a head that this node signed and no longer has: its home was set back to an older state.
+    SetBack {
+        /// When it was signed.
+        signed_at: Hlc,
     },
     /// The peer said goodbye.
     Farewell {

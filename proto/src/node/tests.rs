@@ -5,6 +5,7 @@ mod budget;
 mod cards;
 mod catching_up;
 mod deadlines;
+mod heads;
 mod limits;
 mod membership;
 mod patience;

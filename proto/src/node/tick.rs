@@ -38,6 +38,7 @@ impl Node {
         self.mind_news(now, outputs);
         self.pull_where_due(now, outputs);
         self.note_progress(now, outputs);
+        self.mind_heads(now, outputs);
     }
 
     /// After a leap of the clock intervals go on where they were: nobody waited for as long as the leap.
@@ -48,8 +49,13 @@ impl Node {
         }
         let shift = |at: &mut UnixMillis| *at = (*at + now).saturating_sub(before);
         self.links.values_mut().flat_map(Link::instants).for_each(shift);
+        // Until the next ping tells: the peers' clocks have not leapt.
+        let leap_ms = i64::try_from(i128::from(now) - i128::from(before)).unwrap_or(0);
+        let offsets = self.links.values_mut().filter_map(|link| link.clock_ahead_ms.as_mut());
+        offsets.for_each(|ahead_ms| *ahead_ms = ahead_ms.saturating_sub(leap_ms));
         self.turns.iter_mut().flatten().map(|turn| &mut turn.renewed_at).for_each(shift);
         shift(&mut self.progress_noted_at);
+        self.shift_heads(shift);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.
@@ -84,7 +90,7 @@ impl Node {
                 operations.push(Operation::Lapse { slot, has_lapsed });
             }
             if entry.is_forgotten_by(hour) {
-                self.set_mut(slot.audience).remove(&slot.key);
+                self.take_out(&slot);
                 operations.push(Operation::Forget { slot });
             }
         }

@@ -221,6 +221,12 @@ impl Neighbours {
         has_room
     }
 
+    /// What the present neighbours tell is not enough: begins to exchange one of them now. Where all are linked to all there is
+    /// no other.
+    pub fn seek_another(&mut self, now: UnixMillis) {
+        self.swap_at = now;
+    }
+
     /// A link is up. One to the same peer is replaced.
     pub fn connected(&mut self, now: UnixMillis, peer: Peer, outbound: bool) {
         self.dialling.remove(&peer);

@@ -2,7 +2,9 @@
 
 use super::text::{forbidden, is_language_tag, is_time_of_day, is_web_url, local_date, local_time};
 use super::{Body, RecordError};
-use crate::id::RecordId;
+use crate::head::Head;
+use crate::id::{RecordId, Vid};
+use crate::kind::Kind;
 use crate::limits::{
     LANGUAGE_TAG_BYTES_MAX, LINE_BYTES_MAX, LIST_ENTRIES_MAX, LOCAL_ID_BYTES_MAX, TEXT_BYTES_MAX,
     TRANSLATED_FIELDS_MAX, TRANSLATIONS_MAX, URL_BYTES_MAX,
@@ -21,7 +23,12 @@ pub fn check(header: &Header, bytes: &[u8]) -> Result<Body, RecordError> {
         Body::Service(body) => service(body)?,
         Body::Location(body) => location(body)?,
         Body::Event(body) => event(body)?,
-        Body::Other(_, common) => self::common(common)?,
+        Body::Other(kind, common) => {
+            self::common(common)?;
+            if *kind == Kind::HEAD {
+                Head::read(header, Vid::default(), bytes)?;
+            }
+        }
     }
     Ok(body)
 }

@@ -7,9 +7,10 @@ use axum::body::to_bytes;
 use axum::http::{Request, Response, StatusCode, header};
 use fingerpost_daemon::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed, Roll, Signatory};
 use fingerpost_daemon::feed::{FeedSettings, router};
-use fingerpost_proto::id::{NetworkId, RecordId, Vid};
+use fingerpost_proto::id::{NetworkId, OrgId, RecordId, Vid};
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::time::UnixMillis;
+use fingerpost_proto::node::Completeness;
+use fingerpost_proto::time::{Hlc, UnixMillis};
 use fingerpost_proto::v1;
 use tower::ServiceExt;
 
@@ -94,6 +95,10 @@ impl Directory for Shelf {
     }
 
     /// A charter and a member in which every text is the network's or the publisher's name.
+    fn completeness(&self, _: &OrgId) -> Option<Completeness> {
+        Some(Completeness { head: Hlc(u64::MAX), complete_as_of: Some(Hlc(0)), lacking_since: None })
+    }
+
     fn roll(&self) -> Option<Arc<Roll>> {
         let text = v1::Charter {
             name: self.network.clone(),

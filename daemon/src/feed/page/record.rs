@@ -15,7 +15,7 @@ use crate::feed::language::{self, Text, Texts};
 use crate::feed::limits::{HTML_ENTRIES_PER_PAGE, LOCATIONS_PER_RECORD_MAX};
 use crate::feed::reader::{Reader, body};
 use crate::feed::reply::{Refusal, Reply};
-use crate::feed::{Feed, safe, structured};
+use crate::feed::{Feed, completeness, safe, structured};
 
 #[derive(Template)]
 #[template(path = "record.html")]
@@ -31,6 +31,7 @@ struct RecordPage {
     hours: Vec<Hours>,
     publisher: String,
     role: &'static str,
+    completeness: String,
     confirmed: String,
     lease_until: String,
     source: String,
@@ -209,6 +210,7 @@ fn finish(reader: &Reader<'_>, entry: &Entry, draft: Draft<'_>) -> Result<Reply,
             v1::Role::Compiler => "who collected it; those who run it have not checked it",
             v1::Role::Unspecified => "",
         },
+        completeness: completeness::words(reader.directory(), &entry.org),
         confirmed: instant::date_for_people(entry.hlc.ms()),
         lease_until: instant::date_for_people(entry.lease_until.start_ms()),
         source: safe::web_address(&draft.source).unwrap_or_default(),

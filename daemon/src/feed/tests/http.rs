@@ -198,6 +198,9 @@ async fn a_slow_store_does_not_hold_a_request_for_ever() {
         fn roll(&self) -> Option<std::sync::Arc<crate::feed::directory::Roll>> {
             None
         }
+        fn completeness(&self, _: &fingerpost_proto::id::OrgId) -> Option<fingerpost_proto::node::Completeness> {
+            None
+        }
         fn count(&self, _: Kind) -> usize {
             std::thread::sleep(Duration::from_millis(500));
             0

@@ -39,6 +39,21 @@ async fn the_signatories_are_listed_in_pages_with_who_vouches_for_them() {
 }
 
 #[tokio::test]
+async fn the_list_of_members_says_whose_records_are_complete_here_and_who_is_silent() {
+    let feed = feed_of(&Arc::default());
+    let json = get_json(&feed, "/members").await;
+    let records = |n: usize| &json["contents"][n]["records"];
+    assert_eq!(records(0)["complete_as_of"], records(0)["heard"]);
+    assert!(records(0).get("incomplete_since").is_none() && records(1).get("complete_as_of").is_none());
+    assert!(records(1)["incomplete_since"].is_string() && records(3).is_null());
+    let text = send(&feed, Method::GET, "/members", &HTML).await.text();
+    let times = |words: &str| text.matches(words).count();
+    assert_eq!(times("All of its records are here as of "), 1);
+    assert_eq!(times("may be missing or out of date here since "), 1);
+    assert_eq!(times("Nothing has been heard from it since "), 1);
+}
+
+#[tokio::test]
 async fn the_start_page_leads_to_charter_and_members() {
     let text = send(&feed_of(&Arc::default()), Method::GET, "/", &HTML).await.text();
     assert!(text.contains("href=\"/charter\"") && text.contains("href=\"/members\""), "{text}");

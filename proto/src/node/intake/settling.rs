@@ -29,7 +29,7 @@ impl Node {
         // First: a statement that counts may have come to the place of one that does not.
         for slot in leaving {
             self.lost.remove(&slot);
-            if self.set_mut(slot.audience).remove(&slot.key).is_some() {
+            if self.take_out(&slot).is_some() {
                 batch.operations.push(Operation::Forget { slot });
             }
         }
@@ -93,8 +93,9 @@ impl Node {
             let keys: Vec<SetKey> =
                 self.set(audience).range(&first, None).take_while(prefix).filter(goes).map(|(key, _)| key).collect();
             for key in keys {
-                self.set_mut(audience).remove(&key);
-                operations.push(Operation::Forget { slot: Slot { audience, key } });
+                let slot = Slot { audience, key };
+                self.take_out(&slot);
+                operations.push(Operation::Forget { slot });
             }
         }
     }
