@@ -25,6 +25,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::SigningKey;
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
@@ -79,6 +80,8 @@ pub(crate) struct Driver {
     replies: HashMap<u64, (usize, oneshot::Sender<Vec<Outcome>>)>,
     next_ticket: u64,
     own_key: PublicKey,
+    /// Signs what the node says of itself: upkeep.
+    signing_key: SigningKey,
     /// Whom to dial, for the dialler.
     dials: mpsc::Sender<Peer>,
     /// To be linked to, whatever members' cards say.
@@ -104,6 +107,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) own_key: PublicKey,
+    pub(crate) signing_key: SigningKey,
     pub(crate) dials: mpsc::Sender<Peer>,
     pub(crate) introduced: BTreeSet<Peer>,
     pub(crate) members_changed: tokio::sync::watch::Sender<u64>,
@@ -115,7 +119,7 @@ pub(crate) struct Parts {
 impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
-        let Parts { store, catalogue, verifier, admitted, own_key, dials, introduced, members_changed, seed, index } =
+        let Parts { store, catalogue, verifier, admitted, own_key, signing_key, dials, introduced, members_changed, seed, index } =
             parts;
         let mut driver = Driver {
             node: None,
@@ -130,6 +134,7 @@ impl Driver {
             replies: HashMap::new(),
             next_ticket: 0,
             own_key,
+            signing_key,
             dials,
             introduced,
             blocked: blocking::Blocked::new(),

@@ -17,6 +17,7 @@ mod peering;
 mod pulling;
 mod quarantine;
 mod reconciling;
+mod redacting;
 mod reject;
 mod spreading;
 mod tick;
@@ -62,6 +63,7 @@ const SPREAD_FOLLOWED_MAX: usize = 10_000;
 /// One node of one network.
 #[derive(Debug)]
 pub struct Node {
+    own: Peer,
     trust: Trust,
     sets: [Index; 2],
     /// Order of arrival, by audience number.
@@ -72,6 +74,7 @@ pub struct Node {
     neighbours: Neighbours,
     broadcast: Broadcast,
     news: News,
+    redactions: redacting::Redactions,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     links_made: u64,
@@ -150,6 +153,7 @@ impl Node {
         let epoch = blake3::hash(&[b"arrival log".as_slice(), &seed.to_be_bytes()].concat());
         let epoch = u64::from_le_bytes(std::array::from_fn(|i| epoch.as_bytes()[i]));
         Node {
+            own,
             trust: Trust::new(charter),
             sets: [Index::new(), Index::new()],
             logs: [ArrivalLog::new(epoch), ArrivalLog::new(epoch)],
@@ -158,6 +162,7 @@ impl Node {
             neighbours: Neighbours::new(own, epoch ^ seed),
             broadcast: Broadcast::new(own, !epoch),
             news: News::default(),
+            redactions: redacting::Redactions::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             links_made: 0,
@@ -184,6 +189,7 @@ impl Node {
     pub fn restore(&mut self, version: SignedVersion, lapsed: bool) {
         let slot = Slot::of(version.header());
         self.enter(slot, &version, lapsed);
+        self.follow_redaction(slot, &version);
         if !version.header().kind.is_content()
             && let Ok(statement) = Statement::read(&version)
         {
@@ -191,7 +197,7 @@ impl Node {
         }
     }
 
-    /// As [`Node::restore`], for a version of a content kind of which only this is kept: its entry, publisher and device key.
+    /// As [`Node::restore`], for a record of which only this is kept: its entry, publisher and device key.
     /// `entry.device` is disregarded.
     pub fn restore_entry(&mut self, slot: Slot, entry: Entry, org: OrgId, device: [u8; 32]) {
         let device = self.devices.number(org, device);
@@ -238,6 +244,7 @@ impl Node {
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
             Input::Oversized { peer, message } => self.on_oversized(now, peer, message, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
+            Input::Signed { envelope } => self.on_signed(now, envelope, &mut outputs),
             Input::Verified { ticket, versions } => self.on_verified(now, ticket, versions, &mut outputs),
             Input::Lost { slot } => self.on_lost(now, slot),
             Input::Tick => self.on_tick(now, &mut outputs),

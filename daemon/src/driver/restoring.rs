@@ -80,6 +80,9 @@ impl Driver {
             }
             ControlFlow::Continue(())
         })?;
+        if is_indexed {
+            restore_upkeep(&mut node, reader.as_ref(), &mut damaged);
+        }
         // Without them sets are compared, which costs more and finds the same.
         let places = self.reader.meta(CURSORS)?.map(|places| cursors::read(&places)).unwrap_or_default();
         places.into_iter().for_each(|(peer, audience, place)| node.restore_cursor(peer, audience, place));
@@ -172,6 +175,28 @@ impl Driver {
             self.keep(&format!("{INVITES}{number}"), part)?;
         }
         Ok(())
+    }
+}
+
+/// The node needs all that upkeep says; an index has only its entries.
+fn restore_upkeep(node: &mut Node, reader: &dyn StoreReader, damaged: &mut Vec<Slot>) {
+    let (first, end) = (SetKey::first_of(Class::Upkeep, &OrgId([0; 32])), SetKey::first_of(Class::Record, &OrgId([0; 32])));
+    for audience in Audience::ALL {
+        let keys: Vec<SetKey> = node.set(audience).range(&first, Some(&end)).map(|(key, _)| key).collect();
+        for slot in keys.into_iter().map(|key| Slot { audience, key }) {
+            match reader.get(&slot) {
+                Ok(Some(row)) => {
+                    if let Ok(version) = SignedVersion::read(row.envelope) {
+                        node.restore(version, row.lapsed);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a row is damaged");
+                    damaged.push(slot);
+                }
+            }
+        }
     }
 }
 

@@ -54,6 +54,7 @@ impl Rig {
             verifier: Verifier::start(handle.clone()).unwrap(),
             admitted: AdmittedKeys::default(),
             own_key: public(&key(3)),
+            signing_key: key(3),
             dials,
             introduced: BTreeSet::new(),
             members_changed: tokio::sync::watch::channel(0).0,

@@ -44,6 +44,11 @@ pub enum Input {
         /// Envelopes; untrusted.
         envelopes: Vec<Vec<u8>>,
     },
+    /// What [`Output::Sign`](super::Output::Sign) asked for.
+    Signed {
+        /// The signed version's envelope.
+        envelope: Vec<u8>,
+    },
     /// Versions handed out by [`Output::Verify`](super::Output::Verify) were checked.
     Verified {
         /// The request's ticket.

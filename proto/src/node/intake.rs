@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::batch::{Batch, Source};
 use super::output::{Outcome, Output};
+use super::redacting::named_in;
 use super::{Node, Peer, Reject, Unverified, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::key::PublicKey;
@@ -40,6 +41,8 @@ pub(super) enum PendingSource {
         outcomes: Vec<Option<Outcome>>,
         positions: Vec<usize>,
     },
+    /// This node, which needs no answer.
+    Own,
     Quarantine,
 }
 
@@ -87,6 +90,14 @@ impl Node {
         }
         let positions = verify.iter().map(|(position, ..)| *position).collect();
         self.request(PendingSource::Admin { ticket, outcomes, positions }, verify, outputs);
+    }
+
+    /// Takes in what the driver signed with the node's key.
+    pub(super) fn on_signed(&mut self, now: UnixMillis, envelope: Vec<u8>, outputs: &mut Vec<Output>) {
+        let Examined { verify, .. } = self.take_in(now, vec![envelope], Source::Admin, outputs);
+        if !verify.is_empty() {
+            self.request(PendingSource::Own, verify, outputs);
+        }
     }
 
     /// Takes in what a peer sent and returns the keys of what came. The frame's permit is given back when all is done.
@@ -138,7 +149,7 @@ impl Node {
             PendingSource::Peer { route, peer, link, is_asked } => {
                 Source::Peer { route: *route, peer: *peer, link: *link, is_asked: *is_asked }
             }
-            PendingSource::Admin { .. } => Source::Admin,
+            PendingSource::Admin { .. } | PendingSource::Own => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
         };
         let mut batch = Batch::default();
@@ -162,7 +173,7 @@ impl Node {
                 }
                 self.ask_for_more(now, peer, outputs);
             }
-            PendingSource::Quarantine => {}
+            PendingSource::Quarantine | PendingSource::Own => {}
             PendingSource::Admin { ticket, mut outcomes, positions } => {
                 for (position, outcome) in positions.into_iter().zip(results) {
                     outcomes[position] = Some(outcome);
@@ -193,11 +204,15 @@ impl Node {
             }
         }
         let keys = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
+        let named = named_in(read.iter().map(|(_, version)| version));
         read.sort_by_cached_key(|(_, version)| match version.header().kind {
             // A card follows the one before it, whatever order they came in.
             Kind::CARD => (0, card_sequence(version.body())),
             kind if !kind.is_content() => (1, 0),
-            _ => (2, 0),
+            _ if named.contains(&version.vid()) => (2, 0),
+            Kind::REDACTION => (3, 0),
+            _ if version.is_withdrawal() => (4, 0),
+            _ => (5, 0),
         });
         let content = read.split_off(read.partition_point(|(_, version)| !version.header().kind.is_content()));
         let mut learnt = Vec::new();

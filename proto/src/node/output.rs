@@ -8,7 +8,7 @@ use crate::key::PublicKey;
 use crate::kind::{Audience, Kind};
 use crate::set::Slot;
 use crate::v1;
-use crate::version::SignedVersion;
+use crate::version::{Header, SignedVersion};
 
 /// An effect. Outputs are performed in order; whatever follows a [`Output::Persist`] relies on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,13 @@ pub enum Output {
     Processed {
         /// Whose frame.
         peer: Peer,
+    },
+    /// Sign this with the node's key and come back with [`Input::Signed`](super::Input::Signed).
+    Sign {
+        /// All but the signature of a version of an upkeep kind, of this node's own organisation.
+        header: Box<Header>,
+        /// Its body.
+        body: Vec<u8>,
     },
     /// Answer to [`Input::Published`](super::Input::Published), one outcome for each envelope.
     Published {

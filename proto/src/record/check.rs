@@ -3,10 +3,12 @@
 use super::text::{forbidden, is_language_tag, is_time_of_day, is_web_url, local_date, local_time};
 use super::{Body, RecordError};
 use crate::id::RecordId;
+use crate::kind::Kind;
 use crate::limits::{
     LANGUAGE_TAG_BYTES_MAX, LINE_BYTES_MAX, LIST_ENTRIES_MAX, LOCAL_ID_BYTES_MAX, TEXT_BYTES_MAX,
     TRANSLATED_FIELDS_MAX, TRANSLATIONS_MAX, URL_BYTES_MAX,
 };
+use crate::redaction::{Receipt, Redaction};
 use crate::v1;
 use crate::version::Header;
 
@@ -21,7 +23,14 @@ pub fn check(header: &Header, bytes: &[u8]) -> Result<Body, RecordError> {
         Body::Service(body) => service(body)?,
         Body::Location(body) => location(body)?,
         Body::Event(body) => event(body)?,
-        Body::Other(_, common) => self::common(common)?,
+        Body::Other(kind, common) => {
+            self::common(common)?;
+            match *kind {
+                Kind::REDACTION => drop(Redaction::read(header, bytes)?),
+                Kind::RECEIPT => drop(Receipt::read(header, bytes)?),
+                _ => {}
+            }
+        }
     }
     Ok(body)
 }
