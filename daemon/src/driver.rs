@@ -119,8 +119,19 @@ pub(crate) struct Parts {
 impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
-        let Parts { store, catalogue, verifier, admitted, own_key, signing_key, dials, introduced, members_changed, seed, index } =
-            parts;
+        let Parts {
+            store,
+            catalogue,
+            verifier,
+            admitted,
+            own_key,
+            signing_key,
+            dials,
+            introduced,
+            members_changed,
+            seed,
+            index,
+        } = parts;
         let mut driver = Driver {
             node: None,
             reader: store.reader(),

@@ -35,7 +35,8 @@ impl Redaction {
         let message: v1::Redaction = decode(header.kind, body)?;
         check_lease(header)?;
         let record = RecordId(digits("local_id", &message.local_id, "the id of a record in 32 hexadecimal digits")?);
-        let kind = u16::try_from(message.kind).map(Kind).ok().filter(|kind| kind.0 != 0 && kind.class() == Class::Record);
+        let kind =
+            u16::try_from(message.kind).map(Kind).ok().filter(|kind| kind.0 != 0 && kind.class() == Class::Record);
         let kind = kind.ok_or_else(|| malformed("kind", &message.kind, "a kind of record, 1 to 32511"))?;
         let replaced_by = Vid(bytes("replaced_by", &message.replaced_by, "the 16 bytes of a vid")?);
         if message.clock == 0 || message.clock > header.hlc.0 {
@@ -180,6 +181,8 @@ mod tests {
 
     const NOW: UnixMillis = 1_790_000_000_000;
 
+    type Change = fn(&mut v1::Redaction);
+
     fn key() -> PublicKey {
         PublicKey::from_bytes(ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().as_bytes()).unwrap()
     }
@@ -235,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_redaction_names_a_record_and_an_earlier_version_and_lasts_sixty_days_at_most() {
-        let wrong: [(&str, fn(&mut v1::Redaction)); 5] = [
+        let wrong: [(&str, Change); 5] = [
             ("local_id", |body| body.local_id = "x".repeat(32)),
             ("kind", |body| body.kind = u32::from(Kind::HEAD.0)),
             ("kind", |body| body.kind = 0),

@@ -10,4 +10,5 @@ mod link;
 mod membership;
 mod outages;
 mod process;
+mod redacting;
 mod spreading;

@@ -109,6 +109,7 @@ impl Pair {
                     | Output::Processed { .. }
                     | Output::Close { .. }
                     | Output::Dial { .. }
+                    | Output::Sign { .. }
                     | Output::Notice(_) => {}
                 }
             }

@@ -116,6 +116,7 @@ pub(crate) fn fields() {
     let mut expected = BTreeSet::new();
     for (schema, pages) in [
         ("schema/fingerpost/v1/record.proto", &["02-records.md"][..]),
+        ("schema/fingerpost/v1/redaction.proto", &["13-redaction.md"]),
         ("schema/fingerpost/v1/network.proto", &["05-network.md"]),
         ("schema/fingerpost/v1/peer.proto", &["05-network.md", "06-link.md", "07-sync.md", "11-dissemination.md"]),
     ] {

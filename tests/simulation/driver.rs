@@ -183,6 +183,12 @@ impl World {
                     self.answered(number, &versions, &outcomes)?;
                 }
             }
+            Output::Sign { header, body } => {
+                let version = self.cast.signed_by(number, &header, &body);
+                self.check_receipt(number, &version)?;
+                let version = self.make(version);
+                self.handle_into(number, Input::Signed { envelope: version.envelope().to_vec() }, more);
+            }
             Output::Notice(Notice::MembersChanged) => {
                 self.refresh_members(number);
                 let count = self.machines[number].members.len();

@@ -17,6 +17,7 @@ mod network;
 #[path = "../conformance/pair.rs"]
 mod pair;
 mod records;
+mod redactions;
 mod sets;
 mod versions;
 
@@ -80,6 +81,7 @@ fn files() -> Vec<File> {
         keys::files(),
         versions::files(),
         records::files(),
+        redactions::files(),
         merge::files(),
         network::files(),
         cards::files(),

@@ -2,10 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
+use fingerpost_proto::kind::{Audience, Class};
 use fingerpost_proto::network::charter::{Charter, CharterError};
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
+use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
 use prost::Message;
@@ -13,7 +16,7 @@ use prost::Message;
 use super::{Driver, View, cursors};
 use crate::catalogue::Removal;
 use crate::clock;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreReader};
 
 /// Name of the charter in the store.
 const CHARTER: &str = "charter";
@@ -81,7 +84,7 @@ impl Driver {
             ControlFlow::Continue(())
         })?;
         if is_indexed {
-            restore_upkeep(&mut node, reader.as_ref(), &mut damaged);
+            restore_upkeep(&mut node, reader.as_ref());
         }
         // Without them sets are compared, which costs more and finds the same.
         let places = self.reader.meta(CURSORS)?.map(|places| cursors::read(&places)).unwrap_or_default();
@@ -179,8 +182,9 @@ impl Driver {
 }
 
 /// The node needs all that upkeep says; an index has only its entries.
-fn restore_upkeep(node: &mut Node, reader: &dyn StoreReader, damaged: &mut Vec<Slot>) {
-    let (first, end) = (SetKey::first_of(Class::Upkeep, &OrgId([0; 32])), SetKey::first_of(Class::Record, &OrgId([0; 32])));
+fn restore_upkeep(node: &mut Node, reader: &dyn StoreReader) {
+    let (first, end) =
+        (SetKey::first_of(Class::Upkeep, &OrgId([0; 32])), SetKey::first_of(Class::Record, &OrgId([0; 32])));
     for audience in Audience::ALL {
         let keys: Vec<SetKey> = node.set(audience).range(&first, Some(&end)).map(|(key, _)| key).collect();
         for slot in keys.into_iter().map(|key| Slot { audience, key }) {
@@ -190,11 +194,8 @@ fn restore_upkeep(node: &mut Node, reader: &dyn StoreReader, damaged: &mut Vec<S
                         node.restore(version, row.lapsed);
                     }
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(%error, "a row is damaged");
-                    damaged.push(slot);
-                }
+                // A damaged row is met again, and healed, by whoever reads it.
+                Ok(None) | Err(_) => {}
             }
         }
     }

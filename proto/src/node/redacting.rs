@@ -122,7 +122,8 @@ impl Node {
             Kind::RECEIPT if header.device == *self.own.as_bytes() => {
                 let said = &mut self.redactions.said[usize::from(header.audience.number())];
                 let erasures = Receipt::read(header, version.body()).map(|receipt| receipt.erasures);
-                *said = Said { vid: Some(vid), clock: header.hlc, erasures: erasures.unwrap_or_default(), sign_at: None };
+                *said =
+                    Said { vid: Some(vid), clock: header.hlc, erasures: erasures.unwrap_or_default(), sign_at: None };
             }
             _ => {}
         }

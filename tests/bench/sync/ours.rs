@@ -345,7 +345,11 @@ impl Pair {
                 self.handle(1 - which, Input::Disconnected { peer }, true)?;
             }
             Output::Close { .. } => return Err("a node ended the link without a word".into()),
-            Output::Processed { .. } | Output::Published { .. } | Output::Notice(_) | Output::Dial { .. } => {}
+            Output::Processed { .. }
+            | Output::Published { .. }
+            | Output::Sign { .. }
+            | Output::Notice(_)
+            | Output::Dial { .. } => {}
         }
         Ok(())
     }

@@ -17,6 +17,9 @@ use crate::v1::frame::Content;
 use crate::version::Header;
 use ed25519_dalek::{Signer, SigningKey};
 
+/// To whom, and which envelopes.
+type Pushed = (Vec<Peer>, Vec<Vec<u8>>);
+
 /// Long enough for a receipt of a small network to be signed.
 const RECEIPT_WAIT_MS: u64 = RECEIPT_DELAY_MS + RECEIPT_LOOK_MS + 1_000;
 
@@ -26,8 +29,7 @@ fn record(world: &World, org: usize, local_id: &str) -> RecordId {
 
 fn redaction_by(world: &World, org: usize, key: &SigningKey, audience: Audience, of: &SignedVersion) -> SignedVersion {
     let header = of.header();
-    let redaction =
-        Redaction { record: header.record, kind: header.kind, replaced_by: of.vid(), clock: header.hlc };
+    let redaction = Redaction { record: header.record, kind: header.kind, replaced_by: of.vid(), clock: header.hlc };
     let hlc = Hlc(header.hlc.0 + 1);
     let header = Header {
         audience,
@@ -108,7 +110,10 @@ fn a_receipt_is_asked_for_right_after_everything_was_made_durable() {
         Output::Persist { operations, .. } => Some(operations),
         _ => None,
     });
-    assert!(!own.flatten().any(|operation| matches!(operation, Operation::Put { own: true, .. })), "no receipt is journalled");
+    assert!(
+        !own.flatten().any(|operation| matches!(operation, Operation::Put { own: true, .. })),
+        "no receipt is journalled"
+    );
 }
 
 #[test]
@@ -257,7 +262,7 @@ fn a_redaction_and_what_it_names_go_before_others_and_over_every_link_up_to_the_
     }
     world.receive(0, lazy, Content::Prune(v1::Prune {}));
     let usual = world.service(0, "usual", "Usual", 0);
-    let pushed = |world: &mut World, versions: Vec<SignedVersion>| -> Vec<(Vec<Peer>, Vec<Vec<u8>>)> {
+    let pushed = |world: &mut World, versions: Vec<SignedVersion>| -> Vec<Pushed> {
         world.log.clear();
         let envelopes = versions.iter().map(|version| version.envelope().to_vec()).collect();
         let mut inputs = vec![Input::Published { ticket: 1, envelopes }];
