@@ -29,7 +29,7 @@ pub enum Canary {
     Audience = 7,
     /// What lapses is no longer shown.
     Lease = 8,
-    /// A node confirms that it has erased something only once it has.
+    /// A node confirms that it has erased something once that is on stable storage: without it, as soon as it hears of it.
     Receipt = 9,
 }
 

@@ -188,14 +188,10 @@ fn restore_upkeep(node: &mut Node, reader: &dyn StoreReader) {
     for audience in Audience::ALL {
         let keys: Vec<SetKey> = node.set(audience).range(&first, Some(&end)).map(|(key, _)| key).collect();
         for slot in keys.into_iter().map(|key| Slot { audience, key }) {
-            match reader.get(&slot) {
-                Ok(Some(row)) => {
-                    if let Ok(version) = SignedVersion::read(row.envelope) {
-                        node.restore(version, row.lapsed);
-                    }
-                }
-                // A damaged row is met again, and healed, by whoever reads it.
-                Ok(None) | Err(_) => {}
+            // A damaged row is met again, and healed, by whoever reads it.
+            let Ok(Some(row)) = reader.get(&slot) else { continue };
+            if let Ok(version) = SignedVersion::read(row.envelope) {
+                node.restore(version, row.lapsed);
             }
         }
     }

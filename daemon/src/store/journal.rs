@@ -120,8 +120,10 @@ impl Journal {
         sync_folder(&home.folder)?;
         let torn_bytes = bytes.len() as u64 - scan.end;
         let state = JournalState { entries: entries.len() as u64, torn_bytes, damaged_bytes: scan.damaged_bytes };
-        let live_bytes = entries.values().map(|entry| u64::from(entry.frame_bytes)).sum();
+        let live_bytes: u64 = entries.values().map(|entry| u64::from(entry.frame_bytes)).sum();
         let end = scan.end;
+        // The power may have gone before the file was written anew for a redaction.
+        let is_purged = live_bytes < end && entries.values().any(|entry| entry.kind == Kind::REDACTION);
         Ok((
             Journal {
                 file,
@@ -133,7 +135,7 @@ impl Journal {
                 entries,
                 erasures: Vec::new(),
                 unsynced: false,
-                is_purged: false,
+                is_purged,
             },
             state,
         ))
