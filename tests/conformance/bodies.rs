@@ -37,11 +37,11 @@ pub(crate) fn record(case: &Value) {
 }
 
 pub(crate) fn record_error(case: &Value) -> Result<(), String> {
-    checked(case).map(drop).map_err(named)
+    checked(case).map(drop).map_err(at_fault)
 }
 
 /// Name of the error, and the field where there is one.
-pub(crate) fn named(error: RecordError) -> String {
+pub(crate) fn at_fault(error: RecordError) -> String {
     let field = match &error {
         RecordError::Undecodable { .. } | RecordError::IdMismatch { .. } => None,
         RecordError::TooLong { field, .. }

@@ -8,7 +8,7 @@ use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::version::Header;
 use serde_json::{Value, json};
 
-use crate::bodies::named;
+use crate::bodies::at_fault;
 use crate::vector::{bytes, fixed, hex, number, text};
 
 fn header(case: &Value) -> Header {
@@ -45,5 +45,5 @@ pub(crate) fn read(case: &Value) {
 }
 
 pub(crate) fn refused(case: &Value) -> Result<(), String> {
-    record::check(&header(case), &bytes(case, "body")).map(drop).map_err(named)
+    record::check(&header(case), &bytes(case, "body")).map(drop).map_err(at_fault)
 }
