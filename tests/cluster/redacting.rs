@@ -107,7 +107,6 @@ fn a_redacted_field_goes_with_its_translations_and_the_rest_of_the_record_stays(
                 fingerpost_proto::v1::FieldText { field: "description".into(), text: format!("fa {SECRET}") },
                 fingerpost_proto::v1::FieldText { field: "name".into(), text: "fa Drop-in".into() },
             ],
-            ..Default::default()
         }];
     }
     Publisher::open(office, office).unwrap().publish(&[body]).unwrap();
