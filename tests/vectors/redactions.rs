@@ -109,7 +109,7 @@ fn invalid() -> Vec<Value> {
             malformed,
             "kind",
         ),
-        (of_redaction("redaction-vid", "15 bytes", 60, |body| drop(body.replaced_by.pop())), malformed, "replaced_by"),
+        (of_redaction("redaction-vid", "15 bytes", 60, |body| body.replaced_by.truncate(15)), malformed, "replaced_by"),
         (
             of_redaction("redaction-clock", "names a version that is later than itself", 60, |body| {
                 body.clock = Hlc::new(NOW_MS, 1).0;
