@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 6] = [
     "schema/fingerpost/v1/record.proto",
     "schema/fingerpost/v1/upkeep.proto",
+    "schema/fingerpost/v1/redaction.proto",
     "schema/fingerpost/v1/network.proto",
     "schema/fingerpost/v1/peer.proto",
     "schema/fingerpost/v1/admin.proto",

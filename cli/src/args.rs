@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
-pub use records::{ConfirmArgs, ImportArgs, ListArgs, ShowArgs, WithdrawArgs};
+pub use records::{ConfirmArgs, ImportArgs, ListArgs, ReceiptsArgs, RedactArgs, ShowArgs, WithdrawArgs};
 
 use crate::output::{Colour, Format};
 use crate::settings::HOME_VARIABLE;
@@ -190,6 +190,24 @@ Examples:
   fingerpost withdraw service:drop-in event:choir --confirm 2"
     )]
     Withdraw(WithdrawArgs),
+    /// Something must vanish from every node now: goes before everything else, and every node signs a receipt
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost redact location:refuge --urgent            the whole record
+  fingerpost redact service:drop-in --field phones --urgent"
+    )]
+    Redact(RedactArgs),
+    /// Which nodes have confirmed that they erased what you redacted, and which have not yet
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost receipts
+  fingerpost receipts location:refuge --watch           until every node has confirmed"
+    )]
+    Receipts(ReceiptsArgs),
     /// Say that records are still correct: renews their lease, keeps their content
     #[command(
         help_template = TEMPLATE,

@@ -27,6 +27,8 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Entries that one list may have: four times the largest network planned for.
 pub const ENTRIES_MAX: usize = 4_000_000;
+/// Open redactions that one list may have.
+pub const REDACTIONS_MAX: usize = 10_000;
 /// Publish requests on their way whose answers are still missing.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 
@@ -122,6 +124,23 @@ impl NodeClient {
     /// Lets the node join.
     pub async fn join(&self, request: v1::JoinRequest) -> Result<v1::JoinReply, Failure> {
         Ok(self.client.clone().join(request).await?.into_inner())
+    }
+
+    /// Open redactions, and which nodes have confirmed them.
+    pub async fn receipts(&self, request: v1::ReceiptsRequest) -> Result<Vec<v1::RedactionState>, Failure> {
+        let mut replies = self.client.clone().receipts(request).await?.into_inner();
+        let mut states = Vec::new();
+        while let Some(state) = replies.message().await? {
+            if states.len() == REDACTIONS_MAX {
+                return Err(Failure::new(
+                    Exit::Refused,
+                    format!("the node lists more than {REDACTIONS_MAX} redactions"),
+                )
+                .hint("ask for one: fingerpost receipts RECORD"));
+            }
+            states.push(state);
+        }
+        Ok(states)
     }
 
     /// Every version of a record that the node has, the winning one first.

@@ -18,8 +18,10 @@ mod object;
 mod outcome;
 mod peers;
 mod phrase;
+mod receipts;
 mod record;
 mod recover;
+mod redact;
 mod revoke;
 mod show;
 mod status;
@@ -61,6 +63,8 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::List(args) => list::run(&session, args).await,
         Command::Show(args) => show::run(&session, args).await,
         Command::Withdraw(args) => withdraw::run(&session, args).await,
+        Command::Redact(args) => redact::run(&session, args).await,
+        Command::Receipts(args) => receipts::run(&session, args).await,
         Command::Confirm(args) => confirm::run(&session, args).await,
         Command::Status => status::run(&session).await,
         Command::Peers => peers::run(&session).await,

@@ -7,12 +7,14 @@
 
 mod holdings;
 mod plan;
+mod redaction;
 mod report;
 #[cfg(test)]
 mod tests;
 
 pub use holdings::{Current, Holdings, Selection};
 pub use plan::{Action, Change, Plan, Planner, Problem};
+pub use redaction::Ordered;
 pub use report::{Refused, Report};
 
 use std::panic::resume_unwind;

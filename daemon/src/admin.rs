@@ -5,6 +5,7 @@
 //! Tested: `tests/cluster`.
 
 mod listing;
+mod receipts;
 mod socket;
 mod standing;
 mod warnings;
@@ -239,6 +240,13 @@ impl crate::rpc::admin_server::Admin for AdminService {
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<v1::ShowReply>, Status> {
         listing::show(self, request.into_inner()).await.map(Response::new)
+    }
+
+    type ReceiptsStream = Replies<v1::RedactionState>;
+
+    async fn receipts(&self, request: Request<v1::ReceiptsRequest>) -> Result<Response<Self::ReceiptsStream>, Status> {
+        let states = receipts::receipts(self, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(states.into_iter().map(Ok)))))
     }
 }
 

@@ -149,7 +149,7 @@ impl Daemon {
             verifier,
             admitted: Arc::clone(&admitted),
             own_key,
-            key: key.signing_key().clone(),
+            signing_key: key.signing_key().clone(),
             incarnation,
             dials,
             introduced: configured.iter().map(|(peer, _)| *peer).collect(),
@@ -303,7 +303,7 @@ fn tell(opened: &Opened) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some((path, why)) = &opened.set_aside {
         warnings.push(format!(
-            "the store was damaged ({why}); it was set aside as {} and rebuilt from this node's journal; the rest comes from other nodes",
+            "the store was damaged ({why}); it was set aside as {0} and rebuilt from this node's journal; the rest comes from other nodes. Old texts can be read in it for 30 days: remove it once all is well: rm -r {0}",
             path.display()
         ));
     }
@@ -315,7 +315,7 @@ fn tell(opened: &Opened) -> Vec<String> {
     }
     for path in &opened.set_aside_present {
         if opened.set_aside.as_ref().is_none_or(|(aside, _)| aside != path) {
-            warnings.push(format!("{} is an old damaged store; delete it when you do not need it", path.display()));
+            warnings.push(format!("{0} is an old damaged store, in which what was withdrawn or redacted since may still be read; remove it: rm -r {0}", path.display()));
         }
     }
     warnings.iter().for_each(|warning| tracing::warn!(warning, "store"));

@@ -81,7 +81,8 @@ pub(crate) struct Driver {
     replies: HashMap<u64, (usize, oneshot::Sender<Vec<Outcome>>)>,
     next_ticket: u64,
     own_key: PublicKey,
-    key: SigningKey,
+    /// Signs what the node says of itself: upkeep.
+    signing_key: SigningKey,
     incarnation: Incarnation,
     /// Whom to dial, for the dialler.
     dials: mpsc::Sender<Peer>,
@@ -108,8 +109,8 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) admitted: AdmittedKeys,
     pub(crate) own_key: PublicKey,
-    /// The secret half of `own_key`, for heads.
-    pub(crate) key: SigningKey,
+    /// The secret half of `own_key`, for upkeep.
+    pub(crate) signing_key: SigningKey,
     pub(crate) incarnation: Incarnation,
     pub(crate) dials: mpsc::Sender<Peer>,
     pub(crate) introduced: BTreeSet<Peer>,
@@ -122,7 +123,7 @@ pub(crate) struct Parts {
 impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
-        let Parts { store, catalogue, verifier, admitted, own_key, key, incarnation, .. } = parts;
+        let Parts { store, catalogue, verifier, admitted, own_key, signing_key, incarnation, .. } = parts;
         let Parts { dials, introduced, members_changed, seed, index, .. } = parts;
         let mut driver = Driver {
             node: None,
@@ -137,7 +138,7 @@ impl Driver {
             replies: HashMap::new(),
             next_ticket: 0,
             own_key,
-            key,
+            signing_key,
             incarnation,
             dials,
             introduced,

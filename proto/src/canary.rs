@@ -29,11 +29,13 @@ pub enum Canary {
     Audience = 7,
     /// What lapses is no longer shown.
     Lease = 8,
+    /// A node confirms that it has erased something once that is on stable storage: without it, as soon as it hears of it.
+    Receipt = 9,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Canary; 8] = [
+    pub const ALL: [Canary; 9] = [
         Canary::MergeRule,
         Canary::MergeTie,
         Canary::Tombstone,
@@ -42,6 +44,7 @@ impl Canary {
         Canary::Durability,
         Canary::Audience,
         Canary::Lease,
+        Canary::Receipt,
     ];
 }
 

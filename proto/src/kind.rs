@@ -25,6 +25,10 @@ impl Kind {
     pub const UPKEEP_FIRST: Kind = Kind(0x7f00);
     /// An organisation's signed summary of its live set.
     pub const HEAD: Kind = Kind(0x7f01);
+    /// What must vanish everywhere.
+    pub const REDACTION: Kind = Kind(0x7f02);
+    /// What a node has erased.
+    pub const RECEIPT: Kind = Kind(0x7f03);
     /// First number that is about the network itself.
     pub const NETWORK_FIRST: Kind = Kind(0x8000);
     /// An organisation's card: its keys, devices and endpoints.
@@ -57,6 +61,11 @@ impl Kind {
         }
     }
 
+    /// The class whose signers may sign this kind: a redaction orders what is to be erased, so a node's key is not enough.
+    pub fn signers(self) -> Class {
+        if self == Self::REDACTION { Class::Record } else { self.class() }
+    }
+
     /// Name in lower case for people and JSON; `None` for a kind this code does not know.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -70,6 +79,8 @@ impl Kind {
             Self::OBJECTION => "objection",
             Self::LEAVE => "leave",
             Self::HEAD => "head",
+            Self::REDACTION => "redaction",
+            Self::RECEIPT => "receipt",
             _ => return None,
         })
     }

@@ -11,6 +11,7 @@
 //! | [`order`] | which of two versions wins | `spec/04-merge.md` |
 //! | [`network`] | cards, charter, statements, invites, who is a member | `spec/05-network.md` |
 //! | [`head`] | what an organisation has, counted and hashed | `spec/15-heads.md` |
+//! | [`redaction`] | what must vanish everywhere, and what a node says that it has erased | `spec/13-redaction.md` |
 //! | [`set`], [`sync`] | the set of records, its fingerprint, reconciliation | `spec/07-sync.md` |
 //! | [`compression`] | the zstd frames in which versions travel | `spec/dictionary/README.md` |
 //! | [`overlay`] | whom a node is linked to, where a new version is pushed and where announced | `spec/11-dissemination.md` |
@@ -32,6 +33,7 @@ pub mod node;
 pub mod order;
 pub mod overlay;
 pub mod record;
+pub mod redaction;
 pub mod set;
 pub mod sync;
 pub mod time;

@@ -68,6 +68,11 @@ pub const TRANSLATED_FIELDS_MAX: usize = 32;
 /// Longest BCP 47 tag, in bytes.
 pub const LANGUAGE_TAG_BYTES_MAX: usize = 35;
 
+/// Erasures in one receipt.
+pub const RECEIPT_ERASURES_MAX: usize = 256;
+/// Longest lease of a redaction or receipt, in days.
+pub const REDACTION_LEASE_DAYS_MAX: u32 = 60;
+
 /// Largest card or charter, in bytes.
 pub const CARD_BYTES_MAX: usize = 16 * 1024;
 /// Root keys on one card.
@@ -106,3 +111,4 @@ const _: () = assert!(
 const _: () = assert!(OFFER_PAIRS_MAX * 33 < FRAME_BYTES_MAX && WANT_KEYS_MAX * 17 < FRAME_BYTES_MAX);
 const _: () = assert!(HINTS_PER_ARRIVALS_MAX * 21 + 64 < FRAME_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX < ENVELOPE_BYTES_MAX);
+const _: () = assert!(RECEIPT_ERASURES_MAX * 84 + 512 < ENVELOPE_BYTES_MAX, "a full receipt fits its envelope");

@@ -18,6 +18,7 @@ mod peering;
 mod pulling;
 mod quarantine;
 mod reconciling;
+mod redacting;
 mod reject;
 mod spreading;
 mod tick;
@@ -76,6 +77,7 @@ pub struct Node {
     broadcast: Broadcast,
     news: News,
     heads: heads::Heads,
+    redactions: redacting::Redactions,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     links_made: u64,
@@ -164,6 +166,7 @@ impl Node {
             broadcast: Broadcast::new(own, !epoch),
             news: News::default(),
             heads: heads::Heads::default(),
+            redactions: redacting::Redactions::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             links_made: 0,
@@ -193,6 +196,7 @@ impl Node {
         if version.header().kind == Kind::HEAD {
             self.note_head(&version, true, &mut Vec::new());
         }
+        self.follow_redaction(slot, &version);
         if !version.header().kind.is_content()
             && let Ok(statement) = Statement::read(&version)
         {
@@ -200,7 +204,7 @@ impl Node {
         }
     }
 
-    /// As [`Node::restore`], for a version of a content kind of which only this is kept: its entry, publisher and device key.
+    /// As [`Node::restore`], for a record of which only this is kept: its entry, publisher and device key.
     /// `entry.device` is disregarded.
     pub fn restore_entry(&mut self, slot: Slot, entry: Entry, org: OrgId, device: [u8; 32]) {
         let device = self.devices.number(org, device);

@@ -11,4 +11,5 @@ mod link;
 mod membership;
 mod outages;
 mod process;
+mod redacting;
 mod spreading;

@@ -37,7 +37,11 @@ pub(crate) fn record(case: &Value) {
 }
 
 pub(crate) fn record_error(case: &Value) -> Result<(), String> {
-    let Err(error) = checked(case) else { return Ok(()) };
+    checked(case).map(drop).map_err(at_fault)
+}
+
+/// Name of the error, and the field where there is one.
+pub(crate) fn at_fault(error: RecordError) -> String {
     let field = match &error {
         RecordError::Undecodable { .. } | RecordError::IdMismatch { .. } => None,
         RecordError::TooLong { field, .. }
@@ -48,7 +52,7 @@ pub(crate) fn record_error(case: &Value) -> Result<(), String> {
         | RecordError::WithheldPlace { field } => Some(field.clone()),
     };
     let name = Reject::from(error).name();
-    Err(field.map_or_else(|| name.to_owned(), |field| format!("{name}: {field}")))
+    field.map_or_else(|| name.to_owned(), |field| format!("{name}: {field}"))
 }
 
 fn invitation(case: &Value) -> Invitation {

@@ -10,6 +10,7 @@ mod cards;
 mod heads;
 mod node;
 mod pair;
+mod redactions;
 mod tables;
 mod vector;
 mod wire;
@@ -38,6 +39,12 @@ fn every_envelope_is_read_as_written() {
 fn every_body_is_judged_as_written() {
     Vectors::read("record_valid").each(bodies::record);
     Vectors::read("record_invalid").each_refused(bodies::record_error);
+}
+
+#[test]
+fn redactions_and_receipts_are_read_as_written() {
+    Vectors::read("redaction_valid").each(redactions::read);
+    Vectors::read("redaction_invalid").each_refused(redactions::refused);
 }
 
 #[test]

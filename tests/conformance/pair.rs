@@ -107,9 +107,9 @@ impl Pair {
                     Output::Disconnect { message, .. } => panic!("node {at} ends the link: {message}"),
                     Output::Published { .. }
                     | Output::Processed { .. }
-                    | Output::Sign { .. }
                     | Output::Close { .. }
                     | Output::Dial { .. }
+                    | Output::Sign { .. }
                     | Output::Notice(_) => {}
                 }
             }

@@ -108,7 +108,8 @@ impl World {
         match self.random.below(100) {
             0..30 => self.publish_changes(machine, 1, 100, 0),
             30..65 => self.publish_changes(machine, 1, 0, 0),
-            65..80 => self.publish_changes(machine, 1, 0, 100),
+            65..75 => self.publish_changes(machine, 1, 0, 100),
+            75..80 => self.redact(machine),
             80..88 => {
                 let count = self.random.within(1..self.options.burst_max + 1);
                 self.publish_changes(machine, count, 60, 20)
@@ -164,6 +165,22 @@ impl World {
             hlc = Hlc(hlc.0 + 1);
         }
         self.publish(machine, versions)
+    }
+
+    /// Something must vanish: its withdrawal, or an edit, and the redaction that names it.
+    fn redact(&mut self, machine: usize) -> Checked {
+        let org = self.machines[machine].org;
+        let own: Vec<usize> = (0..self.script.records.len()).filter(|at| self.script.records[*at].org == org).collect();
+        let Some(at) = self.random.pick(&own).copied() else { return Ok(()) };
+        let record = self.script.records[at].clone();
+        let Some(hlc) = self.next_hlc(machine, None) else { return Ok(()) };
+        let is_withdrawal = self.random.percent(70);
+        let (device, other) = (self.random.index(2), self.random.index(2));
+        let version = self.state(machine, &record, device, hlc, is_withdrawal);
+        let redaction = self.cast.redaction(org, other, Hlc(hlc.0 + 1), &version);
+        let redaction = self.make(redaction);
+        self.history.counts.redactions += 1;
+        self.publish(machine, vec![version, redaction])
     }
 
     /// The next state of a record as its signer at this machine sees it.

@@ -7,11 +7,13 @@ use ed25519_dalek::{Signer, SigningKey};
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
 use fingerpost_proto::key::{Domain, PublicKey};
 use fingerpost_proto::kind::{Audience, Kind};
+use fingerpost_proto::limits::REDACTION_LEASE_DAYS_MAX;
 use fingerpost_proto::network::card::card_record_id;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::network::statement::statement_record_id;
 use fingerpost_proto::node::Peer;
+use fingerpost_proto::redaction::Redaction;
 use fingerpost_proto::time::{Hlc, UnixHour, UnixMillis};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion};
@@ -41,6 +43,8 @@ pub(super) struct Organisation {
     pub(super) is_byzantine: bool,
     pub(super) root: SigningKey,
     pub(super) devices: [SigningKey; 2],
+    /// Keys of its machines, in the same order.
+    node_keys: Vec<SigningKey>,
     pub(super) machines: Vec<usize>,
     card: Vec<u8>,
 }
@@ -59,7 +63,6 @@ pub(super) struct Cast {
     pub(super) charter: Charter,
     /// Organisation and key of each machine.
     pub(super) machines: Vec<(usize, Peer)>,
-    node_keys: Vec<SigningKey>,
     pub(super) numbers: BTreeMap<Peer, usize>,
     pub(super) org_numbers: BTreeMap<OrgId, usize>,
 }
@@ -72,7 +75,7 @@ impl Cast {
     /// Organisations of one to three machines each. The first is honest, a founder, and stays.
     pub(super) fn new(random: &mut Random, nodes: usize, byzantine_percent: u64, has_memberships: bool) -> Cast {
         let mut organisations: Vec<Organisation> = Vec::new();
-        let (mut machines, mut node_keys) = (Vec::new(), Vec::new());
+        let mut machines = Vec::new();
         let mut byzantine_left = nodes as u64 * byzantine_percent / 100;
         let founders = random.within(1..5) as usize;
         while machines.len() < nodes {
@@ -95,7 +98,6 @@ impl Cast {
             let own = (machines.len()..machines.len() + size).collect();
             let organisation = Organisation::new(random, number, role, is_byzantine, &keys, own);
             machines.extend(keys.iter().map(|key| (number, public(key))));
-            node_keys.extend(keys);
             organisations.push(organisation);
         }
         let founders = organisations.iter().filter(|organisation| organisation.role == Role::Founder);
@@ -114,7 +116,7 @@ impl Cast {
         let charter = Charter::read(&charter.encode_to_vec()).expect("a good charter");
         let numbers = machines.iter().enumerate().map(|(number, (_, key))| (*key, number)).collect();
         let org_numbers = organisations.iter().enumerate().map(|(number, org)| (org.id, number)).collect();
-        Cast { organisations, charter, machines, node_keys, numbers, org_numbers }
+        Cast { organisations, charter, machines, numbers, org_numbers }
     }
 
     pub(super) fn network(&self) -> NetworkId {
@@ -148,12 +150,6 @@ impl Cast {
         };
         let signature = key.sign(&header.signing_bytes(body)).to_bytes();
         Rc::new(SignedVersion::assemble(&header, body, &signature).expect("a version within its rules"))
-    }
-
-    /// What a machine's node wants signed with its key.
-    pub(super) fn sign_as_node(&self, machine: usize, header: &Header, body: &[u8]) -> Rc<SignedVersion> {
-        let signature = self.node_keys[machine].sign(&header.signing_bytes(body)).to_bytes();
-        Rc::new(SignedVersion::assemble(header, body, &signature).expect("a version within its rules"))
     }
 
     pub(super) fn card(&self, org: usize) -> Rc<SignedVersion> {
@@ -213,6 +209,26 @@ impl Cast {
         Record { org, audience, local_id, id }
     }
 
+    /// The order to erase whatever was before this version, by one of the publisher's devices.
+    pub(super) fn redaction(&self, org: usize, device: usize, hlc: Hlc, version: &SignedVersion) -> Rc<SignedVersion> {
+        let of = version.header();
+        let redaction = Redaction { record: of.record, kind: of.kind, replaced_by: version.vid(), clock: of.hlc };
+        let organisation = &self.organisations[org];
+        let id = Redaction::id_for(&organisation.id, of.audience, &of.record);
+        let lease = UnixHour::containing(hlc.ms()).plus_days(REDACTION_LEASE_DAYS_MAX);
+        let what = (of.audience, Kind::REDACTION);
+        self.sign(org, &organisation.devices[device], what, id, hlc, [0; 8], lease, &redaction.write())
+    }
+
+    /// What a machine's driver signs with its node key.
+    pub(super) fn signed_by(&self, machine: usize, header: &Header, body: &[u8]) -> Rc<SignedVersion> {
+        let organisation = &self.organisations[self.machines[machine].0];
+        let at =
+            organisation.machines.iter().position(|number| *number == machine).expect("a machine of its organisation");
+        let signature = organisation.node_keys[at].sign(&header.signing_bytes(body)).to_bytes();
+        Rc::new(SignedVersion::assemble(header, body, &signature).expect("a version within its rules"))
+    }
+
     /// A state of a record; without a name it is withdrawn.
     pub(super) fn content(
         &self,
@@ -259,6 +275,7 @@ impl Organisation {
             ..Default::default()
         }
         .encode_to_vec();
-        Organisation { id: OrgId::of_genesis_card(&card), role, is_byzantine, root, devices, machines, card }
+        let (id, node_keys) = (OrgId::of_genesis_card(&card), node_keys.to_vec());
+        Organisation { id, role, is_byzantine, root, devices, node_keys, machines, card }
     }
 }

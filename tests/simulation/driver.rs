@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use fingerpost_proto::kind::Audience;
+use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::members::Standing;
 use fingerpost_proto::node::{Input, Notice, Operation, Output, Peer, versions_frames};
 use fingerpost_proto::set::Slot;
@@ -178,17 +179,19 @@ impl World {
                     self.done_with_frame(link, wire);
                 }
             }
-            Output::Sign { header, body } => {
-                let signed = self.cast.sign_as_node(number, &header, &body);
-                let envelope = signed.envelope().to_vec();
-                self.made.insert(signed.vid(), signed);
-                self.history.counts.heads += 1;
-                self.handle_into(number, Input::Signed { envelope }, more);
-            }
             Output::Published { ticket, outcomes } => {
                 if let Some(versions) = self.machines[number].asked.remove(&ticket) {
                     self.answered(number, &versions, &outcomes)?;
                 }
+            }
+            Output::Sign { header, body } => {
+                let version = self.cast.signed_by(number, &header, &body);
+                match header.kind {
+                    Kind::HEAD => self.history.counts.heads += 1,
+                    _ => self.check_receipt(number, &version)?,
+                }
+                let version = self.make(version);
+                self.handle_into(number, Input::Signed { envelope: version.envelope().to_vec() }, more);
             }
             Output::Notice(Notice::MembersChanged) => {
                 self.refresh_members(number);

@@ -21,6 +21,8 @@ pub struct Counts {
     pub publishes: u64,
     pub acknowledged: u64,
     pub withdrawals: u64,
+    pub redactions: u64,
+    pub receipts: u64,
     pub crashes: u64,
     pub torn: u64,
     pub snapshots_restored: u64,
@@ -68,6 +70,8 @@ impl Counts {
             publishes,
             acknowledged,
             withdrawals,
+            redactions,
+            receipts,
             crashes,
             torn,
             snapshots_restored,
@@ -113,11 +117,13 @@ impl std::fmt::Display for Counts {
         )?;
         writeln!(
             f,
-            "publishes {} (acknowledged {}, withdrawals {}), joins {}, leaves {}, objections {}, lapses {}, forgotten {}, \
-             heads {} (found lacking {})",
+            "publishes {} (acknowledged {}, withdrawals {}, redactions {}), receipts {}, joins {}, leaves {}, objections {}, \
+             lapses {}, forgotten {}, heads {} (found lacking {})",
             self.publishes,
             self.acknowledged,
             self.withdrawals,
+            self.redactions,
+            self.receipts,
             self.joins,
             self.leaves,
             self.objections,

@@ -9,6 +9,8 @@
 //! | no row is shown whose lease is over by the machine's clock | after each tick |
 //! | the index's total is the sum over the store's rows | after each event that changes either |
 //! | index and store agree row by row, and hold members' content only | every 20 s |
+//! | what a node confirms to have erased is replaced on stable storage | at each receipt |
+//! | and nothing older is ever stored there again | at each change |
 //! | members' versions go to nodes of members only | at each sending |
 //! | nobody is dialled more than 30 times a minute | at each dial |
 //! | an honest node never accuses an honest node of a breach | at each Bye and each refusal |
@@ -20,9 +22,10 @@ use fingerpost_proto::limits::CLOCK_AHEAD_MS_MAX;
 use fingerpost_proto::network::members::Standing;
 use fingerpost_proto::node::{Outcome, Peer, Reject, read_compressed, read_frame};
 use fingerpost_proto::order::Precedence;
+use fingerpost_proto::redaction::Receipt;
 use fingerpost_proto::set::{SetKey, Slot, Summary};
 use fingerpost_proto::sync::{RangeContent, read_ranges};
-use fingerpost_proto::time::{UnixHour, UnixMillis};
+use fingerpost_proto::time::{Hlc, UnixHour, UnixMillis};
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{SignedVersion, forget_at};
@@ -39,6 +42,8 @@ pub(super) struct Watch {
     guard: BTreeMap<Slot, Precedence>,
     /// What was answered to be published, and not rightly forgotten since.
     pub(super) acknowledged: BTreeMap<Slot, Precedence>,
+    /// The clock below which nothing may come back to a place, by this machine's own word.
+    confirmed: BTreeMap<Slot, Hlc>,
     totals: [Option<Summary>; 2],
 }
 
@@ -52,6 +57,7 @@ impl Watch {
     /// Yesterday's disk is back: what it does not have was lost by people.
     pub(super) fn excuse_lost(&mut self, store: &Store) {
         self.acknowledged.retain(|slot, wanted| store.get(slot).is_some_and(|row| row.precedence() >= *wanted));
+        self.confirmed.clear();
     }
 }
 
@@ -104,12 +110,35 @@ impl World {
         if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return failed("takes a version that is too old");
         }
+        if self.machines[number].watch.confirmed.get(&slot).is_some_and(|clock| row.version.header().hlc < *clock) {
+            return failed("stores what it had confirmed to be erased");
+        }
         let found = row.precedence();
         let guard = &mut self.machines[number].watch.guard;
         if guard.get(&slot).is_some_and(|known| *known > found) {
             return failed("goes back to an older version");
         }
         guard.insert(slot, found);
+        Ok(())
+    }
+
+    /// A node signs that it has erased something: whatever stands there is the named version or a later one, and durable.
+    pub(super) fn check_receipt(&mut self, number: usize, receipt: &SignedVersion) -> Checked {
+        let read = Receipt::read(receipt.header(), receipt.body());
+        let Receipt { erasures, .. } = read.map_err(|error| format!("n{number} signs no receipt: {error}"))?;
+        self.history.counts.receipts += 1;
+        for erasure in erasures {
+            let Some(named) = self.made.get(&erasure.replaced_by) else { continue };
+            let (slot, clock) = (Slot::of(named.header()), named.header().hlc);
+            let machine = &mut self.machines[number];
+            // What was forgotten, for its organisation left or its time was over, is gone as well.
+            let row = machine.store.get(&slot);
+            if row.is_some_and(|row| row.version.header().hlc < clock) || !machine.store.is_durable(&slot) {
+                let found = row.map(|row| describe(&row.version)).unwrap_or_default();
+                return Err(format!("n{number} confirms to have erased what it still has: {found}"));
+            }
+            machine.watch.confirmed.insert(slot, clock);
+        }
         Ok(())
     }
 
@@ -135,6 +164,7 @@ impl World {
         }
         machine.watch.guard.remove(&slot);
         machine.watch.acknowledged.remove(&slot);
+        machine.watch.confirmed.remove(&slot);
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod network;
 #[path = "../conformance/pair.rs"]
 mod pair;
 mod records;
+mod redactions;
 mod sets;
 mod versions;
 
@@ -81,6 +82,7 @@ fn files() -> Vec<File> {
         keys::files(),
         versions::files(),
         records::files(),
+        redactions::files(),
         merge::files(),
         network::files(),
         cards::files(),

@@ -100,3 +100,31 @@ pub struct ConfirmArgs {
     #[arg(long, value_name = "DAYS")]
     pub due: Option<u32>,
 }
+
+/// `redact`.
+#[derive(Args, Debug)]
+pub struct RedactArgs {
+    /// Record id, local id or kind:local-id; a withdrawn one by its id
+    #[arg(value_name = "RECORD")]
+    pub id: String,
+    /// Only this field, as `fingerpost show` names it, with its translations; repeatable [default: the whole record]
+    #[arg(long = "field", value_name = "NAME")]
+    pub fields: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub urgent: bool,
+}
+
+/// `receipts`.
+#[derive(Args, Debug)]
+pub struct ReceiptsArgs {
+    /// Record id, the start of it, local id or kind:local-id [default: all that you redacted]
+    #[arg(value_name = "RECORD")]
+    pub record: Option<String>,
+    /// Print it again whenever a node has confirmed, until all have
+    #[arg(long)]
+    pub watch: bool,
+    /// The same as -o json
+    #[arg(long)]
+    pub json: bool,
+}

@@ -134,6 +134,12 @@ impl server::admin_server::Admin for PlayedNode {
     async fn show(&self, _: Request<v1::ShowRequest>) -> Result<Response<v1::ShowReply>, Status> {
         unknown()
     }
+
+    type ReceiptsStream = Replies<v1::RedactionState>;
+
+    async fn receipts(&self, _: Request<v1::ReceiptsRequest>) -> Result<Response<Self::ReceiptsStream>, Status> {
+        unknown()
+    }
 }
 
 /// A client of `node`; the folder holds the socket.

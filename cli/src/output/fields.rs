@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use fingerpost_proto::id::RecordId;
 use fingerpost_proto::kind::Kind;
+use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind as FieldKind, Value};
 use serde_json::Value as Json;
 
@@ -25,6 +26,29 @@ pub fn lines(kind: Kind, body: &[u8]) -> Vec<(String, String)> {
         collect_message("", &message, &mut lines);
     }
     lines
+}
+
+/// Names of the stated fields, in the order of the schema.
+pub fn names(kind: Kind, body: &[u8]) -> Vec<String> {
+    decode(kind, body).map_or_else(Vec::new, |message| {
+        stated(&message).into_iter().map(|(field, _)| field.name().to_owned()).collect()
+    })
+}
+
+/// The body without these fields, and without their translations. `None` when the bytes are not a message of this kind.
+pub fn without(kind: Kind, body: &[u8], names: &[String]) -> Option<Vec<u8>> {
+    let mut message = decode(kind, body)?;
+    names.iter().for_each(|name| message.clear_field_by_name(name));
+    let translations = message.get_field_by_name_mut("translations").and_then(Value::as_list_mut);
+    for translation in translations.into_iter().flatten().filter_map(Value::as_message_mut) {
+        if let Some(texts) = translation.get_field_by_name_mut("texts").and_then(Value::as_list_mut) {
+            texts.retain(|text| {
+                let field = text.as_message().and_then(|text| text.get_field_by_name("field"));
+                !field.is_some_and(|field| names.iter().any(|name| field.as_str() == Some(name)))
+            });
+        }
+    }
+    Some(message.encode_to_vec())
 }
 
 fn decode(kind: Kind, body: &[u8]) -> Option<DynamicMessage> {

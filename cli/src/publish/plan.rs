@@ -219,6 +219,15 @@ impl<'a> Planner<'a> {
         self.admit(Change { action: Action::Confirmed, header, body: bytes, local_id, name, place: String::new() });
     }
 
+    /// Adds a version with this body and the same lease, for a record that has content.
+    pub fn replace(&mut self, record: &RecordId, body: Vec<u8>) {
+        let Some((current, old_body)) = self.current(record) else { return };
+        let old = current.version.header();
+        let header = self.header(old.kind, old.audience, *record, Some(current), old.lease_until);
+        let (local_id, name) = (old_body.local_id().to_owned(), old_body.name().to_owned());
+        self.admit(Change { action: Action::Changed, header, body, local_id, name, place: String::new() });
+    }
+
     /// Adds the withdrawal of a record, also when it is withdrawn already, by a version that is to lose its device.
     pub fn withdraw_again(&mut self, record: &RecordId) {
         let Some(current) = self.holdings.get(record).filter(|current| current.body.is_none()) else {

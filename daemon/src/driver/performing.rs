@@ -8,7 +8,7 @@ use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, ver
 use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
-use fingerpost_proto::version::SignedVersion;
+use fingerpost_proto::version::{Header, SignedVersion};
 
 use super::answers::Answer;
 use super::limits::{ANSWER_BYTES_MAX, ANSWERED_ROW_BYTES_MIN};
@@ -157,14 +157,17 @@ impl Driver {
             Output::Close { peer } => self.links.drop_silently(&peer),
             Output::Processed { peer } => self.links.processed(&peer),
             Output::Published { ticket, outcomes } => self.answer(ticket, outcomes),
-            Output::Sign { header, body } => {
-                let signature = self.key.sign(&header.signing_bytes(&body)).to_bytes();
-                match SignedVersion::assemble(&header, &body, &signature) {
-                    Ok(version) => self.handle(Input::Signed { envelope: version.envelope().to_vec() }, more),
-                    Err(error) => tracing::error!(%error, "the node wants something signed that is no version"),
-                }
-            }
+            Output::Sign { header, body } => self.sign(&header, &body, more),
             Output::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    /// Signs with the node's key.
+    fn sign(&mut self, header: &Header, body: &[u8], more: &mut Vec<Output>) {
+        let signature = self.signing_key.sign(&header.signing_bytes(body)).to_bytes();
+        match SignedVersion::assemble(header, body, &signature) {
+            Ok(version) => self.handle(Input::Signed { envelope: version.envelope().to_vec() }, more),
+            Err(error) => tracing::error!(kind = %header.kind, %error, "what the node says of itself cannot be signed"),
         }
     }
 

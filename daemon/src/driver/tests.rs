@@ -55,7 +55,7 @@ impl Rig {
             verifier: Verifier::start(handle.clone()).unwrap(),
             admitted: AdmittedKeys::default(),
             own_key: public(&key(3)),
-            key: key(3),
+            signing_key: key(3),
             incarnation: Incarnation { number: 1, is_copy: false },
             dials,
             introduced: BTreeSet::new(),

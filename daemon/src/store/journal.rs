@@ -78,6 +78,8 @@ pub(super) struct Journal {
     /// Places of keys whose entries are void once the engine's replacement is durable.
     erasures: Vec<u32>,
     unsynced: bool,
+    /// A redaction came in: not even the bytes of what is void are to stay.
+    is_purged: bool,
 }
 
 impl Journal {
@@ -118,10 +120,23 @@ impl Journal {
         sync_folder(&home.folder)?;
         let torn_bytes = bytes.len() as u64 - scan.end;
         let state = JournalState { entries: entries.len() as u64, torn_bytes, damaged_bytes: scan.damaged_bytes };
-        let live_bytes = entries.values().map(|entry| u64::from(entry.frame_bytes)).sum();
+        let live_bytes: u64 = entries.values().map(|entry| u64::from(entry.frame_bytes)).sum();
         let end = scan.end;
+        // The power may have gone before the file was written anew for a redaction.
+        let is_purged = live_bytes < end && entries.values().any(|entry| entry.kind == Kind::REDACTION);
         Ok((
-            Journal { file, path, keys, keys_path, end, live_bytes, entries, erasures: Vec::new(), unsynced: false },
+            Journal {
+                file,
+                path,
+                keys,
+                keys_path,
+                end,
+                live_bytes,
+                entries,
+                erasures: Vec::new(),
+                unsynced: false,
+                is_purged,
+            },
             state,
         ))
     }
@@ -150,6 +165,7 @@ impl Journal {
             let start = frames.len();
             let entry = match change {
                 Change::Kept { slot, kind, arrival, vid, envelope } => {
+                    self.is_purged |= *kind == Kind::REDACTION;
                     let (key_place, key) = self.keys.take()?;
                     frames.extend(frame_start(TAG_KEPT | last, slot, *arrival));
                     frames.extend(kind.0.to_be_bytes());
@@ -215,11 +231,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Erases void entries, and rewrites the file when most of it is void. To be called once the engine is durable.
+    /// Erases void entries, and rewrites the file when most of it is void or something was redacted. To be called once the engine is
+    /// durable.
     pub(super) fn erase(&mut self, home: &Home) -> Result<(), StoreError> {
         self.keys.erase(&mut self.erasures)?;
-        if self.end > REWRITE_BYTES_MIN && self.live_bytes < self.end / 2 {
+        if self.is_purged || self.end > REWRITE_BYTES_MIN && self.live_bytes < self.end / 2 {
             self.rewrite(home)?;
+            self.is_purged = false;
         }
         Ok(())
     }

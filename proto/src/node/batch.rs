@@ -160,11 +160,12 @@ impl Node {
         self.enter(slot, &version, false);
         self.lost.remove(&slot);
         self.logs[usize::from(slot.audience.number())].push(slot.key);
-        // Upkeep is made anew when it is lost.
-        let own = source == Source::Admin && !kind.is_upkeep();
         if kind == Kind::HEAD {
             self.note_head(&version, source == Source::Admin, &mut batch.notices);
         }
+        // Upkeep is made anew when it is lost, but for what a person signed.
+        let own = source == Source::Admin && (!kind.is_upkeep() || kind == Kind::REDACTION);
+        self.follow_redaction(slot, &version);
         batch.durable |= own && !is_out(Canary::Durability);
         if own {
             self.follow_spread(slot.audience, vid);
@@ -183,7 +184,7 @@ impl Node {
             Source::Quarantine => None,
             Source::Admin => Some(overlay::Source::Published { reaches_everyone: false }),
         };
-        batch.accepted.push(Accepted { source, slot, vid, envelope });
+        batch.accepted.push(Accepted { source, slot, vid, envelope, goes_first: false });
     }
 
     /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.
@@ -230,6 +231,9 @@ impl Node {
 
     /// Persist first, then tell the peers.
     pub(super) fn emit(&mut self, now: UnixMillis, mut batch: Batch, outputs: &mut Vec<Output>) {
+        if is_out(Canary::Receipt) {
+            self.mind_redactions(now, outputs);
+        }
         if !batch.operations.is_empty() || batch.durable {
             outputs.push(Output::Persist { operations: batch.operations, durable: batch.durable });
         }
@@ -239,7 +243,18 @@ impl Node {
                 *reaches = reaches_everyone;
             }
         }
+        // What a redaction orders does not wait for its turn.
+        let mut lacking = Vec::new();
+        for accepted in &mut batch.accepted {
+            accepted.goes_first = self.goes_first(now, &accepted.slot, &accepted.vid);
+            let from = accepted.source.and_then(overlay::Source::from);
+            lacking.extend(from.zip(self.lacking_for(&accepted.slot)));
+        }
+        batch.accepted.sort_by_key(|accepted| !accepted.goes_first);
         self.spread(now, batch.accepted, outputs);
+        for (from, announced) in lacking {
+            self.broadcast.announced(now, &from, announced);
+        }
         for (peer, vid, route) in batch.duplicates {
             self.on_duplicate(now, peer, &vid, route, outputs);
         }

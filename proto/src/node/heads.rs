@@ -17,7 +17,7 @@ use crate::kind::{Audience, Class, Kind};
 use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::network::members::Standing;
 use crate::set::{Entry, SetKey, Slot};
-use crate::time::{HOUR_MS, Hlc, UnixHour, UnixMillis};
+use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::{Header, SignedVersion};
 
 /// An own head is signed when the records have not changed for so long, in milliseconds: a batch has one head.
@@ -25,7 +25,7 @@ pub(super) const HEAD_QUIET_MS: u64 = 2_000;
 /// While they go on changing, own heads are signed so often, in milliseconds.
 pub(super) const HEAD_INTERVAL_MS: u64 = 30_000;
 /// An own head is signed anew at this age, in milliseconds, although nothing changed: readers see that somebody is there.
-pub(super) const HEAD_AGE_MS_MAX: u64 = 20 * HOUR_MS;
+pub(super) const HEAD_AGE_MS_MAX: u64 = 20 * 60 * 60 * 1_000;
 /// A node without links signs heads after so long, in milliseconds. Others compare sets first: after a backup was restored they
 /// lack what peers have.
 pub(super) const HEAD_ALONE_MS: u64 = 600_000;
@@ -34,7 +34,7 @@ pub(super) const HEAD_ENTRIES_PER_TICK: usize = 65_536;
 /// Where something is lacking, sets are compared with all peers so often, in milliseconds.
 pub(super) const LACKING_RETRY_MS: u64 = 60_000;
 /// Records that are so much newer than their newest head ask for another one, in milliseconds: no honest signer takes so long.
-pub(super) const HEAD_LATE_MS: u64 = HOUR_MS;
+pub(super) const HEAD_LATE_MS: u64 = 60 * 60 * 1_000;
 
 /// Heads in the sets, and what was found by them.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::batch::{Batch, Source};
 use super::output::{Outcome, Output};
+use super::redacting::named_in;
 use super::{Node, Peer, Reject, Unverified, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::key::PublicKey;
@@ -203,11 +204,15 @@ impl Node {
             }
         }
         let keys = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
+        let named = named_in(read.iter().map(|(_, version)| version));
         read.sort_by_cached_key(|(_, version)| match version.header().kind {
             // A card follows the one before it, whatever order they came in.
             Kind::CARD => (0, card_sequence(version.body())),
             kind if !kind.is_content() => (1, 0),
-            _ => (2, 0),
+            _ if named.contains(&version.vid()) => (2, 0),
+            Kind::REDACTION => (3, 0),
+            _ if version.is_withdrawal() => (4, 0),
+            _ => (5, 0),
         });
         let content = read.split_off(read.partition_point(|(_, version)| !version.header().kind.is_content()));
         let mut learnt = Vec::new();

@@ -37,6 +37,8 @@ pub(super) struct Accepted {
     pub(super) slot: Slot,
     pub(super) vid: Vid,
     pub(super) envelope: Vec<u8>,
+    /// Pushed over all links at once.
+    pub(super) goes_first: bool,
 }
 
 /// What waits to be announced.
@@ -50,20 +52,26 @@ impl Node {
     pub(super) fn spread(&mut self, now: UnixMillis, accepted: Vec<Accepted>, outputs: &mut Vec<Output>) {
         type Group = (Vec<Peer>, Route, Vec<Vec<u8>>);
         let mut group: Option<Group> = None;
-        for Accepted { source, slot, vid, envelope } in accepted {
+        for Accepted { source, slot, vid, envelope, goes_first } in accepted {
             let links = &self.links;
             let may_have = |peer: &Peer| {
                 links
                     .get(peer)
                     .is_some_and(|link| link.is_greeted && (slot.audience == Audience::Public || link.org.is_some()))
             };
-            let Spread { push, route, announce } = match source {
+            let Spread { mut push, mut route, mut announce } = match source {
                 Some(source) => self.broadcast.accepted(now, source, vid, may_have),
                 None => {
                     let announce = links.keys().filter(|peer| may_have(peer)).copied().collect();
                     Spread { push: Vec::new(), route: Route::Tree, announce }
                 }
             };
+            if goes_first {
+                // Whoever gets it does the same, so that no node has to pass it on along the tree, and no link leaves it.
+                push.append(&mut announce);
+                push.iter().for_each(|peer| self.broadcast.held_by(peer, &vid));
+                route = Route::Direct;
+            }
             for peer in announce {
                 self.announce(now, peer, slot, vid);
             }

@@ -9,6 +9,7 @@ mod heads;
 mod limits;
 mod membership;
 mod patience;
+mod redacting;
 mod spreading;
 mod statements;
 mod strikes;

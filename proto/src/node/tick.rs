@@ -39,6 +39,7 @@ impl Node {
         self.pull_where_due(now, outputs);
         self.note_progress(now, outputs);
         self.mind_heads(now, outputs);
+        self.mind_redactions(now, outputs);
     }
 
     /// After a leap of the clock intervals go on where they were: nobody waited for as long as the leap.
@@ -56,6 +57,7 @@ impl Node {
         self.turns.iter_mut().flatten().map(|turn| &mut turn.renewed_at).for_each(shift);
         shift(&mut self.progress_noted_at);
         self.shift_heads(shift);
+        self.redactions.instants().for_each(shift);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.

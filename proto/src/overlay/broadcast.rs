@@ -71,6 +71,16 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// Who sent it; `None` when it was handed in here.
+    pub fn from(self) -> Option<Peer> {
+        match self {
+            Source::Published { .. } => None,
+            Source::Pushed { from, .. } | Source::Pulled { from } => Some(from),
+        }
+    }
+}
+
 /// Where an accepted version goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spread {
@@ -219,10 +229,7 @@ impl Broadcast {
     /// A version was accepted. `may_have` tells which peers it may go to at all.
     pub fn accepted(&mut self, now: UnixMillis, source: Source, id: Vid, may_have: impl Fn(&Peer) -> bool) -> Spread {
         let (announcers, was_asked) = self.missing.remove(now, &id);
-        let from = match &source {
-            Source::Published { .. } => None,
-            Source::Pushed { from, .. } | Source::Pulled { from } => Some(*from),
-        };
+        let from = source.from();
         let first = from.and_then(|from| self.links.get(&from)).map(|link| link.number);
         let holders = announcers | first.map_or(0, |first| 1 << first);
         let (to_all, to_eager, route) = match source {

@@ -9,6 +9,7 @@ use crate::limits::{
     LANGUAGE_TAG_BYTES_MAX, LINE_BYTES_MAX, LIST_ENTRIES_MAX, LOCAL_ID_BYTES_MAX, TEXT_BYTES_MAX,
     TRANSLATED_FIELDS_MAX, TRANSLATIONS_MAX, URL_BYTES_MAX,
 };
+use crate::redaction::{Receipt, Redaction};
 use crate::v1;
 use crate::version::Header;
 
@@ -25,8 +26,11 @@ pub fn check(header: &Header, bytes: &[u8]) -> Result<Body, RecordError> {
         Body::Event(body) => event(body)?,
         Body::Other(kind, common) => {
             self::common(common)?;
-            if *kind == Kind::HEAD {
-                Head::read(header, Vid::default(), bytes)?;
+            match *kind {
+                Kind::HEAD => drop(Head::read(header, Vid::default(), bytes)?),
+                Kind::REDACTION => drop(Redaction::read(header, bytes)?),
+                Kind::RECEIPT => drop(Receipt::read(header, bytes)?),
+                _ => {}
             }
         }
     }

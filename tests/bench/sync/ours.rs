@@ -347,9 +347,9 @@ impl Pair {
             Output::Close { .. } => return Err("a node ended the link without a word".into()),
             Output::Processed { .. }
             | Output::Published { .. }
+            | Output::Sign { .. }
             | Output::Notice(_)
-            | Output::Dial { .. }
-            | Output::Sign { .. } => {}
+            | Output::Dial { .. } => {}
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod redacting;
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;

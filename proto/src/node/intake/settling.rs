@@ -3,6 +3,8 @@
 //!
 //! Spec: `spec/04-merge.md`, section 5; `spec/05-network.md`, section 1.2. Tested: `node/tests/{membership,cards}.rs`.
 
+use std::collections::BTreeSet;
+
 use super::{Batch, Source};
 use crate::id::{OrgId, Vid};
 use crate::kind::{Audience, Class};
@@ -68,7 +70,12 @@ impl Node {
     fn expel_not_borne_out(&mut self, org: &OrgId, operations: &mut Vec<Operation>) {
         let Some(card) = self.trust.card(org).cloned() else { return };
         for class in [Class::Upkeep, Class::Record] {
-            let leaves = |device: &_, entry: &Entry| !card.bears_out(class, device, entry.hlc, &entry.vid);
+            let redactions: BTreeSet<Vid> = self.redactions.vids().collect();
+            let leaves = |device: &_, entry: &Entry| {
+                // A node's key signs upkeep, but no redaction.
+                let signers = if redactions.contains(&entry.vid) { Class::Record } else { class };
+                !card.bears_out(signers, device, entry.hlc, &entry.vid)
+            };
             self.expel_where(org, class, leaves, operations);
             let prefix = SetKey::first_of(class, org).0;
             let is_own = |slot: &Slot| slot.key.0[..8] == prefix[..8];

@@ -18,7 +18,7 @@ impl Node {
     pub(in crate::node) fn signer_of(&self, version: &SignedVersion) -> Result<PublicKey, Reject> {
         let header = version.header();
         let card = self.trust.card(&header.org).ok_or(Reject::UnknownOrganisation { org: header.org })?;
-        let key = card.signer_of(header.kind.class(), &header.device, header.hlc, &version.vid());
+        let key = card.signer_of(header.kind.signers(), &header.device, header.hlc, &version.vid());
         key.ok_or(Reject::UnknownDevice { org: header.org })
     }
 

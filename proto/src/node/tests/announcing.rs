@@ -181,7 +181,13 @@ fn enter(world: &mut World, count: usize) {
     let node = &mut world.nodes[0];
     let accepted = invented(0..count as u32).into_iter().map(|(key, vid)| {
         node.logs[0].push(key);
-        Accepted { source: None, slot: Slot { audience: Audience::Public, key }, vid, envelope: Vec::new() }
+        Accepted {
+            source: None,
+            slot: Slot { audience: Audience::Public, key },
+            vid,
+            envelope: Vec::new(),
+            goes_first: false,
+        }
     });
     let accepted = accepted.collect();
     node.spread(world.now, accepted, &mut Vec::new());

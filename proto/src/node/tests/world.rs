@@ -315,12 +315,12 @@ impl World {
                 self.disconnected.push((node, other, message));
                 queue.push_back((other, Input::Disconnected { peer: me }));
             }
-            Output::Published { outcomes, .. } => self.published.push(outcomes),
             Output::Sign { header, body } => {
                 let signature = self.orgs[node].node.sign(&header.signing_bytes(&body)).to_bytes();
-                let envelope = SignedVersion::assemble(&header, &body, &signature).unwrap().envelope().to_vec();
-                queue.push_back((node, Input::Signed { envelope }));
+                let version = SignedVersion::assemble(&header, &body, &signature).unwrap();
+                queue.push_back((node, Input::Signed { envelope: version.envelope().to_vec() }));
             }
+            Output::Published { outcomes, .. } => self.published.push(outcomes),
             Output::Close { peer } => {
                 let other = self.node_of(&peer);
                 self.links.retain(|link| *link != (node, other) && *link != (other, node));
