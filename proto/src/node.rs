@@ -23,6 +23,7 @@ mod reject;
 mod spreading;
 mod tick;
 mod trust;
+mod upkeep;
 mod verified;
 
 #[cfg(test)]
@@ -77,6 +78,8 @@ pub struct Node {
     broadcast: Broadcast,
     news: News,
     heads: heads::Heads,
+    /// Most peers have agreed with the clock since it leapt last, or since the start.
+    is_clock_confirmed: bool,
     redactions: redacting::Redactions,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
@@ -166,6 +169,7 @@ impl Node {
             broadcast: Broadcast::new(own, !epoch),
             news: News::default(),
             heads: heads::Heads::default(),
+            is_clock_confirmed: false,
             redactions: redacting::Redactions::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),

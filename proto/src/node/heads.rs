@@ -8,13 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use super::output::Operation;
-use super::peering::CLOCK_DIFFERENCE_MS_MAX;
+use super::upkeep::is_ahead;
 use super::{Node, Notice, Output};
 use crate::head::{Cover, HEAD_LEASE_DAYS, Head};
 use crate::id::OrgId;
 use crate::kind::{Audience, Class, Kind};
-use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::network::members::Standing;
 use crate::set::{Entry, SetKey, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
@@ -48,8 +46,6 @@ pub(super) struct Heads {
     signer: Option<Signer>,
     /// Nothing is taken from admins until sets were compared.
     waits: bool,
-    /// Peers have agreed with the clock since it leapt last, or since the start.
-    is_clock_followed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -201,10 +197,6 @@ impl Node {
     }
 
     pub(super) fn mind_heads(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        if !self.heads.is_clock_followed && self.is_clock_off() == Some(false) {
-            self.heads.is_clock_followed = true;
-            self.drop_heads_of_the_future(now, outputs);
-        }
         self.check_heads(now, outputs);
         self.look_for_what_lacks(now);
         self.follow_comparisons(now);
@@ -215,33 +207,12 @@ impl Node {
 
     /// After a leap of the clock.
     pub(super) fn shift_heads(&mut self, shift: impl Fn(&mut UnixMillis)) {
-        self.heads.is_clock_followed = false;
         for known in self.heads.known.values_mut() {
             known.lacking_since.iter_mut().chain([&mut known.compared_at]).for_each(&shift);
         }
         if let Some(signer) = &mut self.heads.signer {
             signer.changed_at.iter_mut().chain(&mut signer.asked_at).flatten().for_each(&shift);
             signer.started_at.iter_mut().for_each(&shift);
-        }
-    }
-
-    /// Whether this clock is another than that of most peers; `None` while there are none.
-    fn is_clock_off(&self) -> Option<bool> {
-        Some(self.clock_ahead_ms()?.abs() > CLOCK_DIFFERENCE_MS_MAX)
-    }
-
-    /// What was taken in, or signed, while this clock was wrong leaves: others refuse it, and it would say for years what is no
-    /// longer so.
-    fn drop_heads_of_the_future(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
-        let heads = self.heads.known.values().flat_map(|known| &known.heads);
-        let ahead: Vec<Slot> = heads.filter(|head| is_ahead(now, head.hlc)).map(Head::slot).collect();
-        let mut operations = Vec::with_capacity(ahead.len());
-        for slot in ahead {
-            self.take_out(&slot);
-            operations.push(Operation::Forget { slot });
-        }
-        if !operations.is_empty() {
-            outputs.push(Output::Persist { operations, durable: false });
         }
     }
 
@@ -253,6 +224,7 @@ impl Node {
     }
 
     fn check_heads(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
+        let own = self.own_organisation();
         let mut looked_at = 0;
         while looked_at < HEAD_ENTRIES_PER_TICK {
             let after = self.heads.checked_last.map_or(Unbounded, Excluded);
@@ -283,6 +255,10 @@ impl Node {
                 self.heads.lacking.insert(at);
                 let (wanted, found) = (head.cover.count, found.count);
                 outputs.push(Output::Notice(Notice::Lacking { org, audience, wanted, found }));
+            }
+            if !is_complete && let Some(signer) = self.heads.signer.as_mut().filter(|_| own == Some(org)) {
+                // By another node of this organisation, which had not heard of the latest change.
+                signer.changed_at[usize::from(audience.number())].get_or_insert(now);
             }
             if (known.complete_as_of, known.lacking_since) != before {
                 outputs.push(Output::Notice(Notice::Completeness { org, audience }));
@@ -364,7 +340,8 @@ impl Node {
         let newest = newest.chain(previous.as_ref().map(|head| head.hlc)).filter(|hlc| !is_ahead(now, *hlc)).max();
         let hlc = newest.unwrap_or(Hlc(0)).next(now);
         let still_fits = |head: &Head| Cover::of(self.records_of(audience, org), head.cover.from, hlc) == head.cover;
-        if !is_old && previous.as_ref().is_some_and(still_fits) {
+        // Of several nodes of one organisation whoever is first signs for all.
+        if !is_old && self.heads.known.get(&(audience, org)).and_then(Known::newest).is_some_and(still_fits) {
             return;
         }
         let cover = Cover::of(self.records_of(audience, org), Cover::from_hour(hlc), hlc);
@@ -383,11 +360,6 @@ impl Node {
         let body = Head::body(&device, sequence, incarnation, &cover);
         outputs.push(Output::Sign { header: Box::new(header), body });
     }
-}
-
-/// True for a clock that would be refused from a peer.
-fn is_ahead(now: UnixMillis, hlc: Hlc) -> bool {
-    hlc.ms() > now.saturating_add(CLOCK_AHEAD_MS_MAX)
 }
 
 impl Heads {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Node;
 use super::output::Output;
+use super::upkeep::is_ahead;
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
 use crate::kind::{Audience, Kind};
@@ -196,7 +197,7 @@ impl Node {
         outputs: &mut Vec<Output>,
     ) {
         let said = &self.redactions.said[usize::from(audience.number())];
-        let hlc = said.clock.next(now);
+        let hlc = Some(said.clock).filter(|clock| !is_ahead(now, *clock)).unwrap_or(Hlc(0)).next(now);
         let header = Header {
             audience,
             kind: Kind::RECEIPT,
@@ -230,8 +231,10 @@ impl Node {
     fn to_confirm(&self, now: UnixMillis, audience: Audience) -> Vec<Erasure> {
         let said = &self.redactions.said[usize::from(audience.number())];
         let kept = said.erasures.iter().filter(|erasure| !is_old(now, erasure));
+        // Noted by a clock that was ahead: a receipt confirms nothing of its future.
+        let kept = kept.map(|erasure| Erasure { erased_ms: erasure.erased_ms.min(now), ..*erasure });
         let mut erasures: BTreeMap<(OrgId, RecordId), (Hlc, Erasure)> =
-            kept.map(|erasure| (erasure.key(), (Hlc::new(erasure.erased_ms, 0), *erasure))).collect();
+            kept.map(|erasure| (erasure.key(), (Hlc::new(erasure.erased_ms, 0), erasure))).collect();
         let hour = UnixHour::containing(now);
         for (slot, Followed { org, redaction, .. }) in &self.redactions.followed {
             let entry = self.set(slot.audience).get(&slot.key);

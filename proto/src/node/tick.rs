@@ -38,8 +38,7 @@ impl Node {
         self.mind_news(now, outputs);
         self.pull_where_due(now, outputs);
         self.note_progress(now, outputs);
-        self.mind_heads(now, outputs);
-        self.mind_redactions(now, outputs);
+        self.mind_upkeep(now, outputs);
     }
 
     /// After a leap of the clock intervals go on where they were: nobody waited for as long as the leap.
@@ -57,6 +56,7 @@ impl Node {
         self.turns.iter_mut().flatten().map(|turn| &mut turn.renewed_at).for_each(shift);
         shift(&mut self.progress_noted_at);
         self.shift_heads(shift);
+        self.is_clock_confirmed = false;
         self.redactions.instants().for_each(shift);
     }
 

@@ -305,6 +305,26 @@ fn what_heads_told_is_known_again_after_a_restart() {
 }
 
 #[test]
+fn a_head_of_another_node_of_the_organisation_that_lacks_the_latest_change_is_followed_by_one_that_fits() {
+    let mut world = pair();
+    let service = world.service(0, "drop-in", "Drop-in", 0);
+    world.publish(0, vec![service]);
+    world.settle();
+    // Signed by the publishing device, as another node would: over nothing.
+    let at = Hlc::new(world.now, 0);
+    let org = &world.orgs[0];
+    let device = org.device.verifying_key().to_bytes();
+    let body = Head::body(&device, 0, 9, &cover(&[], at));
+    let record = Head::record_id(&org.id, &device, PUBLIC);
+    let late = org.sign(&org.device, world.network(), Kind::HEAD, record, at, &body);
+    world.publish(1, vec![late]);
+    assert!(completeness(&world, 1).unwrap().head == at);
+    world.settle();
+    let told = completeness(&world, 1).unwrap();
+    assert!(told.head > at && told.complete_as_of == Some(told.head), "{told:?}");
+}
+
+#[test]
 fn a_start_brings_a_head_only_when_the_last_one_no_longer_fits() {
     let mut world = pair();
     for (n, expected) in [(0, 0), (1, 1)] {
