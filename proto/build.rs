@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const SCHEMAS: [&str; 4] = [
+const SCHEMAS: [&str; 5] = [
     "schema/fingerpost/v1/record.proto",
     "schema/fingerpost/v1/network.proto",
     "schema/fingerpost/v1/peer.proto",
+    "schema/fingerpost/v1/host.proto",
     "schema/fingerpost/v1/admin.proto",
 ];
 

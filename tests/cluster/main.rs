@@ -4,6 +4,7 @@
 
 mod admin;
 mod devices;
+mod hosting;
 mod importing;
 mod joining;
 mod link;
