@@ -5,6 +5,7 @@
 //! leaves; the host is known by its key, whatever answers at its address.
 //! Spec: `spec/14-hosting.md`. Tested: `tests/cluster`.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,9 +91,20 @@ pub struct HostClient {
     home: PathBuf,
     host: Host,
     node_key: PublicKey,
+    /// Of the key that the home had at first.
     identity: TlsIdentity,
-    line: Arc<Mutex<Option<(Instant, HostCalls<Channel>)>>>,
+    line: Arc<Mutex<Option<Line>>>,
     withheld: Vec<Withheld>,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+struct Line {
+    /// When it was used last.
+    used: Instant,
+    /// The key that was shown.
+    device: PublicKey,
+    calls: HostCalls<Channel>,
 }
 
 impl HostClient {
@@ -110,9 +122,7 @@ impl HostClient {
             Failure::new(Exit::Permission, format!("{HOST_FILE} names no key of a node"))
                 .hint("ask your host for a new code and run: fingerpost move CODE")
         })?;
-        let identity = keys::load(home, KeyPurpose::Device)?.tls_identity().map_err(|error| {
-            Failure::new(Exit::Permission, "the device key cannot be shown to the host").caused_by(&error)
-        })?;
+        let identity = device_identity(home)?;
         let (home, line) = (home.to_owned(), Arc::default());
         let client = HostClient { home, host, node_key, identity, line, withheld: Vec::new() };
         client.line().await?;
@@ -147,18 +157,31 @@ impl HostClient {
 
     /// The organisations of the network.
     pub async fn members(&self) -> Result<Vec<v1::MemberState>, Failure> {
-        Ok(in_time(ANSWER_WAIT, self.line().await?.members(v1::MembersRequest {})).await?.into_inner().members)
+        Ok(self.ask(async |mut calls| calls.members(v1::MembersRequest {}).await).await?.into_inner().members)
     }
 
     /// Why an organisation has its standing.
     pub async fn why(&self, request: v1::WhyRequest) -> Result<v1::WhyReply, Failure> {
-        Ok(in_time(ANSWER_WAIT, self.line().await?.why(request)).await?.into_inner())
+        Ok(self
+            .ask(|mut calls| {
+                let request = request.clone();
+                async move { calls.why(request).await }
+            })
+            .await?
+            .into_inner())
     }
 
     async fn hand_in(&self, envelopes: Vec<Vec<u8>>) -> Result<Vec<v1::PublishResult>, Failure> {
         Copies::change(&self.home, |copies| copies.sending(&envelopes))?;
         let request = v1::PublishRequest { envelopes: envelopes.clone() };
-        let results = in_time(ANSWER_WAIT, self.line().await?.publish(request)).await?.into_inner().results;
+        let results = self
+            .ask(|mut calls| {
+                let request = request.clone();
+                async move { calls.publish(request).await }
+            })
+            .await?
+            .into_inner()
+            .results;
         if results.len() != envelopes.len() {
             return Err(Failure::new(Exit::Partial, "the host answered for other versions"));
         }
@@ -166,43 +189,76 @@ impl HostClient {
         Ok(results)
     }
 
-    /// A connection that is fresh enough to be used.
-    async fn line(&self) -> Result<HostCalls<Channel>, Failure> {
-        let mut line = self.line.lock().await;
-        let now = Instant::now();
-        let calls = match line.take() {
-            Some((used, calls)) if now.duration_since(used) < IDLE_MAX => calls,
-            _ => HostCalls::new(self.dial().await?).max_decoding_message_size(MESSAGE_BYTES_MAX),
-        };
-        *line = Some((Instant::now(), calls.clone()));
-        Ok(calls)
+    /// Asks once; and once more with the key that the home has now, when that has changed meanwhile: a recovery takes the old one off
+    /// the card. Asking twice is harmless.
+    async fn ask<T, F: Future<Output = Result<tonic::Response<T>, tonic::Status>>>(
+        &self,
+        call: impl Fn(HostCalls<Channel>) -> F,
+    ) -> Result<tonic::Response<T>, Failure> {
+        let line = self.line().await?;
+        match in_time(ANSWER_WAIT, call(line.calls)).await {
+            Err(_) if keys::load(&self.home, KeyPurpose::Device).is_ok_and(|key| *key.public() != line.device) => {
+                *self.line.lock().await = None;
+                in_time(ANSWER_WAIT, call(self.line().await?.calls)).await
+            }
+            answered => answered,
+        }
     }
 
-    async fn dial(&self) -> Result<Channel, Failure> {
-        let mut last = None;
+    /// A connection that is fresh enough to be used.
+    async fn line(&self) -> Result<Line, Failure> {
+        let mut line = self.line.lock().await;
+        let fresh = line.take().filter(|line| line.used.elapsed() < IDLE_MAX);
+        let next = match fresh {
+            Some(line) => Line { used: Instant::now(), ..line },
+            None => self.dial().await?,
+        };
+        *line = Some(next.clone());
+        Ok(next)
+    }
+
+    /// Dials with the key that the home has now; where that is refused, with the one that it had at first.
+    async fn dial(&self) -> Result<Line, Failure> {
+        let now = device_identity(&self.home)?;
+        match self.dial_as(&now).await {
+            Err(DialError::RefusedByPeer { .. }) if now.public() != self.identity.public() => {
+                self.dial_as(&self.identity).await
+            }
+            dialled => dialled,
+        }
+        .map_err(|error| self.unreachable(error))
+    }
+
+    async fn dial_as(&self, identity: &TlsIdentity) -> Result<Line, DialError> {
+        let mut last = DialError::BadAddress { address: String::new() };
         for address in &self.host.addresses {
-            match dial(address, self.node_key, &self.identity, DIAL_DEADLINE).await {
-                Ok(channel) => return Ok(channel),
-                Err(error) => last = Some(error),
+            match dial(address, self.node_key, identity, DIAL_DEADLINE).await {
+                Ok(channel) => {
+                    let calls = HostCalls::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+                    return Ok(Line { used: Instant::now(), device: identity.public(), calls });
+                }
+                Err(error) => last = error,
             }
         }
+        Err(last)
+    }
+
+    fn unreachable(&self, error: DialError) -> Failure {
         let name = &self.host.name;
         let elsewhere = "if it is gone for good, ask another member for a host's code and run: fingerpost move CODE";
-        Err(match last {
-            Some(error @ DialError::RefusedByPeer { .. }) => Failure::new(
+        match error {
+            error @ DialError::RefusedByPeer { own, .. } => Failure::new(
                 Exit::Refused,
                 format!("your host {name:?} does not let this computer in"),
             )
             .because("it has stopped carrying your organisation, or this computer's key is not on your card (any more)")
-            .because(format!("this computer's key: {}", self.identity.public()))
+            .because(format!("this computer's key: {own}"))
             .because(error.to_string())
             .hint("ask its operator; or take your records to another host: fingerpost move CODE"),
-            Some(error) => Failure::new(Exit::NodeUnreachable, format!("your host {name:?} does not answer"))
+            error => Failure::new(Exit::NodeUnreachable, format!("your host {name:?} does not answer"))
                 .caused_by(&error)
                 .hint(elsewhere),
-            None => Failure::new(Exit::NodeUnreachable, format!("{HOST_FILE} names no address of your host"))
-                .hint(elsewhere),
-        })
+        }
     }
 
     /// Compares what the host lists with the copies, and hands in what it lacks. An organisation that is no member has nothing listed,
@@ -241,11 +297,16 @@ impl HostClient {
 
 impl Admin for HostClient {
     async fn status(&self) -> Result<v1::StatusReply, Failure> {
-        Ok(in_time(ANSWER_WAIT, self.line().await?.status(v1::StatusRequest {})).await?.into_inner())
+        Ok(self.ask(async |mut calls| calls.status(v1::StatusRequest {}).await).await?.into_inner())
     }
 
     async fn entries(&self, request: v1::ListRequest) -> Result<Vec<v1::Entry>, Failure> {
-        let list = in_time(ANSWER_WAIT, self.line().await?.list(request)).await?;
+        let list = self
+            .ask(|mut calls| {
+                let request = request.clone();
+                async move { calls.list(request).await }
+            })
+            .await?;
         collect(list.into_inner(), ANSWER_WAIT).await
     }
 
@@ -263,6 +324,12 @@ impl Admin for HostClient {
         }
         delivery
     }
+}
+
+fn device_identity(home: &Path) -> Result<TlsIdentity, Failure> {
+    keys::load(home, KeyPurpose::Device)?
+        .tls_identity()
+        .map_err(|error| Failure::new(Exit::Permission, "the device key cannot be shown to the host").caused_by(&error))
 }
 
 /// Cuts versions into parts that fit one frame each.

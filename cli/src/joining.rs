@@ -2,6 +2,9 @@
 //!
 //! Spec: `spec/05-network.md`, section 6.
 
+use std::future::Future;
+use std::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::network::charter::{Charter, CharterError};
@@ -13,6 +16,9 @@ use tonic::transport::Channel;
 use crate::output::moment::now_ms;
 use crate::rpc::peer_client::PeerClient;
 use crate::transport::{DIAL_DEADLINE, DialError, TlsError, TlsIdentity, dial};
+
+/// Longest silence of the inviter's node. It puts card and acceptance on stable storage before it answers.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 /// Why joining failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +93,7 @@ impl Joining {
     /// Fetches charter and inviter's card, and checks that they are those of the invite.
     pub async fn introduce(&mut self) -> Result<Introduction, JoinError> {
         let request = v1::IntroduceRequest { level: PROTOCOL_LEVEL };
-        let reply = self.client.introduce(request).await.map_err(refused)?.into_inner();
+        let reply = answer(self.client.introduce(request)).await?;
         let charter = Charter::read(&reply.charter)?;
         if charter.network != self.code.network {
             return Err(JoinError::OtherNetwork { found: charter.network, expected: self.code.network });
@@ -101,12 +107,19 @@ impl Joining {
 
     /// Hands in cards and acceptance. After [`JoinError::NoAnswer`] they may have been taken all the same.
     pub async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
-        let reply = self.client.admit(v1::AdmitRequest { envelopes }).await.map_err(refused)?.into_inner();
+        let reply = answer(self.client.admit(v1::AdmitRequest { envelopes })).await?;
         if reply.refusal.is_empty() {
             Ok(())
         } else {
             Err(JoinError::Refused(reply.refusal.chars().take(500).collect()))
         }
+    }
+}
+
+async fn answer<T>(asked: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T, JoinError> {
+    match tokio::time::timeout(ANSWER_WAIT, asked).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner).map_err(refused),
+        Err(_) => Err(JoinError::NoAnswer(format!("it said nothing for {} s", ANSWER_WAIT.as_secs()))),
     }
 }
 

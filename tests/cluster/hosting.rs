@@ -32,11 +32,16 @@ fn code(host: &Node) -> String {
 
 /// An organisation that `host` carries. No daemon runs in its home.
 fn guest(name: &str, host: &Node) -> Node {
+    guest_with_words(name, host).0
+}
+
+/// The same, with its recovery words.
+fn guest_with_words(name: &str, host: &Node) -> (Node, String) {
     let guest = Node::admin_only(name).unwrap();
-    guest.ok(&["init", "--name", name, "--hosted", "--yes"]).unwrap();
+    let made = guest.json(&["init", "--name", name, "--hosted", "--yes"]).unwrap();
     let joined = guest.json(&["join", &code(host), "--yes", "--wait", "0"]).unwrap();
     assert_eq!((&joined["standing"], &joined["hosted"]), (&"member".into(), &true.into()), "{joined}");
-    guest
+    (guest, made["recovery_phrase"].as_str().unwrap().to_owned())
 }
 
 fn import(guest: &Node, csv: &str) -> Output {
@@ -245,6 +250,22 @@ fn a_device_that_leaves_the_card_leaves_the_host_too() {
         assert!(matches!(late, Err(DialError::RefusedByPeer { .. })), "{late:?}");
     });
     assert_eq!(guest.json(&["status"]).unwrap()["own"]["live"], 0, "the other device goes on");
+}
+
+#[test]
+fn the_recovery_words_give_a_guest_new_keys_over_its_host() {
+    let cluster = Cluster::found(1).unwrap();
+    let host = &cluster.nodes[0];
+    let (guest, words) = guest_with_words("Garden Group", host);
+    import(&guest, SHEET);
+    let (beds, old) = (record(&guest, "beds"), device(&guest).tls_identity().unwrap());
+    let recovered = guest.cli_with_input(&["recover", "--republish", "--yes", "-o", "json"], &words).unwrap();
+    assert_eq!((recovered.code, &recovered.json()["standing"]), (0, &"member".into()), "{recovered:?}");
+    let status = guest.cli(&["status", "-o", "json"]).unwrap();
+    assert_eq!((status.code, &status.json()["own"]["live"]), (0, &2.into()), "{status:?}");
+    wait_until_shown(host, &beds, "Raised beds");
+    let robbed = runtime().block_on(dialled(host, &old));
+    assert!(matches!(robbed, Err(DialError::RefusedByPeer { .. })), "{robbed:?}");
 }
 
 #[test]
