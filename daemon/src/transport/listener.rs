@@ -44,11 +44,9 @@ pub const CONNECTIONS_PER_HOSTED_MAX: usize = 4;
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 /// Handshakes in progress. At about 30 KiB each: 8 MiB; one address can hold an eighth of them.
 pub const PENDING_HANDSHAKES_MAX: usize = 256;
-/// From `accept` to a complete handshake, and from there to the start of HTTP/2: two round trips, generously, on the
-/// slowest link.
+/// From `accept` to a complete handshake, and from there to the start of HTTP/2: two round trips on the slowest link.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// A connection over which nothing is asked, from its start or from the end of its last stream. A client opens its stream
-/// as soon as it is connected.
+/// A connection over which nothing is asked, from its start or the end of its last stream. Clients open one at once.
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
 /// Something waits to be written and the peer takes none of it. Longer than keepalive waits for a sign of life; on the
 /// slowest line some of it goes every second.
