@@ -232,6 +232,26 @@ fn when_the_operator_stops_an_open_line_is_cut_and_a_new_code_lets_the_organisat
 }
 
 #[test]
+fn a_group_that_a_host_turns_away_is_as_free_as_before() {
+    let cluster = Cluster::found(1).unwrap();
+    let host = &cluster.nodes[0];
+    let code = code(host);
+    let group = Node::admin_only("Garden Group").unwrap();
+    group.ok(&["init", "--name", "Garden Group", "--hosted", "--yes"]).unwrap();
+    // An invite of the same node with the other prefix: its holder joins, and nobody promised to carry it.
+    let invite = host.invite().unwrap().replacen("fp1:", "fph1:", 1);
+    let refused = group.cli(&["join", &invite, "--yes", "--wait", "0"]).unwrap();
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(!group.home().join("host.json").exists() && !group.home().join("network.charter").exists());
+    let joined = group.json(&["join", &code, "--yes", "--wait", "0"]).unwrap();
+    assert_eq!(joined["standing"], "member", "{joined}");
+    let used = group.cli(&["join", &code, "--yes"]).unwrap();
+    assert_eq!(used.code, 7, "a code works once: {used:?}");
+    assert!(group.home().join("host.json").exists(), "and the host is not forgotten for it");
+    assert_eq!(group.json(&["status"]).unwrap()["host"], "Node 0");
+}
+
+#[test]
 fn a_device_that_leaves_the_card_leaves_the_host_too() {
     let cluster = Cluster::found(1).unwrap();
     let host = &cluster.nodes[0];

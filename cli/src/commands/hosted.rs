@@ -1,5 +1,7 @@
 //! `join` and `move` of an organisation without a node, with the code of a host.
 
+use std::path::Path;
+
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::InviteCode;
@@ -14,8 +16,8 @@ use crate::args::MoveArgs;
 use crate::client::{Admin, NodeClient};
 use crate::copies::Copies;
 use crate::failure::{Exit, Failure};
-use crate::host::{Host, HostClient};
-use crate::identity::{Identity, keep_charter, load_charter};
+use crate::host::{HOST_FILE, Host, HostClient};
+use crate::identity::{CHARTER_FILE, Identity, keep_charter, load_charter};
 use crate::joining::{Introduction, JoinError, Joining};
 use crate::keys::{self, KeyPurpose};
 use crate::output::escape::shown;
@@ -39,10 +41,20 @@ pub(super) async fn join(session: &Session, code: &InviteCode, text: &str, wait:
         return Ok(session.declined());
     }
     let envelopes = sign(session, &identity, code, Hlc::new(now, 0).next(now_ms()))?;
+    // The person may have read for longer than a node keeps a connection over which nothing is asked.
+    let joining = Joining::start(text).await.map_err(|error| no_entry(&error))?;
+    // All of it before the knock: when the answer is lost, the next command finds its way all the same.
+    let before = Before::look(&session.home)?;
     Copies::change(&session.home, |copies| copies.sending(&envelopes))?;
-    let client = admit(session, text, &host, &envelopes).await?;
     keep_charter(&session.home, &charter_bytes)?;
     host.keep(&session.home)?;
+    let client = match admit(session, joining, &host, &envelopes).await {
+        Err(failure) if matches!(failure.exit(), Exit::Refused | Exit::Invalid) => {
+            before.restore(&session.home)?;
+            return Err(failure);
+        }
+        admitted => admitted?,
+    };
     Copies::change(&session.home, |copies| copies.acknowledged(&envelopes))?;
     join::report(session, &NodeClient::over(client), code, &charter, &identity.org(), join::Entered::Carried, wait)
         .await
@@ -70,7 +82,8 @@ pub(super) async fn run(session: &Session, args: MoveArgs) -> Result<Exit, Failu
             .because(format!("the code's: {} ({})", code.network_name, code.network))
             .hint("ask a member of your network for a host's code"));
     }
-    let old = Host::load(&session.home)?;
+    // A file that cannot be read is what this command mends.
+    let old = Host::load(&session.home).unwrap_or_default();
     if old.as_ref().is_some_and(|old| old.node_key == code.node_key.to_string()) {
         session.printer.note("This is the host that carries you already: it admits you anew.");
     } else if let Some(old) = &old {
@@ -102,10 +115,41 @@ pub(super) async fn run(session: &Session, args: MoveArgs) -> Result<Exit, Failu
     let root = || Ok(keys::load(&session.home, KeyPurpose::Root)?);
     let mut envelopes = card_envelopes(root, &identity, charter.network, Hlc::new(now, 0))?;
     envelopes.push(acceptance);
-    let client = admit(session, &text, &host, &envelopes).await?;
+    let joining = Joining::start(&text).await.map_err(|error| no_entry(&error))?;
+    let client = admit(session, joining, &host, &envelopes).await?;
     host.keep(&session.home)?;
     let handed = hand_in(session, &client, &identity).await?;
     print(session, &host, &identity, &handed)
+}
+
+/// What a home knew before it knocked.
+struct Before {
+    host: Option<Host>,
+    had_charter: bool,
+}
+
+impl Before {
+    fn look(home: &Path) -> Result<Before, Failure> {
+        Ok(Before { host: Host::load(home).unwrap_or_default(), had_charter: load_charter(home)?.is_some() })
+    }
+
+    /// As if nobody had knocked: an organisation that was refused may go elsewhere.
+    fn restore(&self, home: &Path) -> Result<(), Failure> {
+        let mut gone = Vec::new();
+        match &self.host {
+            Some(host) => host.keep(home)?,
+            None => gone.push(home.join(HOST_FILE)),
+        }
+        if !self.had_charter {
+            gone.push(home.join(CHARTER_FILE));
+        }
+        for path in gone {
+            std::fs::remove_file(&path).map_err(|error| {
+                Failure::new(Exit::Permission, format!("{} cannot be removed", path.display())).caused_by(&error)
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// Asks the node of a code what its network is; checked against the code.
@@ -115,9 +159,12 @@ async fn meet(text: &str) -> Result<Introduction, Failure> {
 }
 
 /// Knocks with the one-time key, and dials again with the device's. Returns a line to the host that carries this organisation now.
-async fn admit(session: &Session, text: &str, host: &Host, envelopes: &[Vec<u8>]) -> Result<HostClient, Failure> {
-    // The person may have read for longer than a node keeps a connection over which nothing is asked.
-    let mut joining = Joining::start(text).await.map_err(|error| no_entry(&error))?;
+async fn admit(
+    session: &Session,
+    mut joining: Joining,
+    host: &Host,
+    envelopes: &[Vec<u8>],
+) -> Result<HostClient, Failure> {
     match joining.admit(envelopes.to_vec()).await {
         // A used key's connections are closed, perhaps before the answer is through: whether the device is let in tells.
         Ok(()) | Err(JoinError::NoAnswer(_)) => {}
