@@ -1,12 +1,14 @@
-//! Generates the gRPC client stubs of the Admin service; the messages come from `fingerpost-proto`.
+//! Generates the gRPC client stubs of a node's services; the messages come from `fingerpost-proto`.
 //!
 //! The server stubs beside them are compiled into the tests only, which play the node.
 
 use std::path::PathBuf;
 
+const SCHEMAS: [&str; 3] = ["fingerpost/v1/admin.proto", "fingerpost/v1/host.proto", "fingerpost/v1/peer.proto"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=../proto/schema");
-    let descriptors = protox::compile(["fingerpost/v1/admin.proto"], ["../proto/schema"])?;
+    let descriptors = protox::compile(SCHEMAS, ["../proto/schema"])?;
     let stubs = || {
         tonic_prost_build::configure().build_transport(false).extern_path(".fingerpost.v1", "::fingerpost_proto::v1")
     };

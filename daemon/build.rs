@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     list_city()?;
     println!("cargo:rerun-if-changed=../proto/schema");
-    let schemas = ["fingerpost/v1/peer.proto", "fingerpost/v1/admin.proto"];
+    let schemas = ["fingerpost/v1/peer.proto", "fingerpost/v1/host.proto", "fingerpost/v1/admin.proto"];
     let descriptors = protox::compile(schemas, ["../proto/schema"])?;
     tonic_prost_build::configure()
         .build_transport(false)

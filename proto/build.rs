@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const SCHEMAS: [&str; 6] = [
+const SCHEMAS: [&str; 7] = [
     "schema/fingerpost/v1/record.proto",
     "schema/fingerpost/v1/upkeep.proto",
     "schema/fingerpost/v1/redaction.proto",
     "schema/fingerpost/v1/network.proto",
     "schema/fingerpost/v1/peer.proto",
+    "schema/fingerpost/v1/host.proto",
     "schema/fingerpost/v1/admin.proto",
 ];
 

@@ -1,6 +1,7 @@
 //! The command tree. Examples stand first in every help text.
 
 mod devices;
+mod hosting;
 mod membership;
 mod records;
 
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand};
 
 pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
+pub use hosting::{HostCommand, HostStopArgs, MoveArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
 pub use records::{ConfirmArgs, ImportArgs, ListArgs, ReceiptsArgs, RedactArgs, ShowArgs, WithdrawArgs};
 
@@ -143,10 +145,34 @@ Examples:
         before_help = "\
 Examples:
   fingerpost join fp1:…
+  fingerpost join fph1:…                                without a node of your own: the inviter's carries you
   fingerpost join                                       accept the charter of your node's network; members vouch
   fingerpost join - < invite.txt                        keeps the invite out of the shell's history"
     )]
     Join(JoinArgs),
+    /// Carry organisations that have no node: print a code for one, list them, stop
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost host code                                  prints fph1:…, for one organisation without a node
+  fingerpost host list
+  fingerpost host stop \"Garden Group\""
+    )]
+    Host {
+        /// What to do.
+        #[command(subcommand)]
+        command: HostCommand,
+    },
+    /// Let another node carry your organisation: keys, records and their ids stay
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost move fph1:…                                with the code of the new host; the old one may be gone
+  fingerpost move - < code.txt                          keeps the code out of the shell's history"
+    )]
+    Move(MoveArgs),
     /// Publish records from spreadsheets (CSV) or HSDS JSON; publishes only what is new or changed
     #[command(
         help_template = TEMPLATE,
@@ -385,7 +411,7 @@ pub struct InviteArgs {
 /// `join`.
 #[derive(Args, Debug)]
 pub struct JoinArgs {
-    /// The invite, fp1:…; `-` reads it from standard input [default: none, members vouch for you]
+    /// The invite, fp1:…, or a host's code, fph1:…; `-` reads it from standard input [default: none, members vouch for you]
     pub code: Option<String>,
     /// Seconds to watch the first records arrive
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]

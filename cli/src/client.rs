@@ -1,6 +1,6 @@
-//! The line to the node: its Admin service on a unix socket.
+//! The line to the node: its Admin service on a unix socket, or the Host service of a neighbour's node.
 //!
-//! In: the socket's path. Out: a [`NodeClient`]; errors say whether the node is not running, not ours, or unreachable
+//! In: the socket's path, or who carries this organisation. Out: a [`NodeClient`]; errors say whether the node is not running, not ours, or unreachable
 //! by its path. Always: what a node streams back is bounded before it is kept.
 
 use std::collections::VecDeque;
@@ -8,9 +8,11 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use fingerpost_proto::id::OrgId;
+use fingerpost_proto::id::{OrgId, RecordId};
 use fingerpost_proto::v1;
+use fingerpost_proto::version::SignedVersion;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -19,12 +21,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::{Exit, Failure};
+use crate::host::HostClient;
 use crate::rpc::admin_client::AdminClient;
 
 /// Longest path of a unix socket, in bytes: the kernel's `sun_path` without its final zero.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Largest message that is read from the node, in bytes.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Entries that one list may have: four times the largest network planned for.
 pub const ENTRIES_MAX: usize = 4_000_000;
 /// Open redactions that one list may have.
@@ -57,10 +60,18 @@ pub struct Delivery {
     pub broken: Option<Failure>,
 }
 
-/// A connection to one node, over which any number of requests may go.
+/// A connection to one node, over which any number of requests may go. Commands do not care which way it goes.
 #[derive(Clone, Debug)]
 pub struct NodeClient {
-    client: AdminClient<Channel>,
+    way: Way,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// The own node.
+    Socket(AdminClient<Channel>),
+    /// A neighbour's, which carries this organisation and answers less.
+    Host(Box<HostClient>),
 }
 
 impl NodeClient {
@@ -80,32 +91,67 @@ impl NodeClient {
             .await
             .map_err(|error| unreachable(socket, home, &error))?;
         let client = AdminClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(NodeClient { client })
+        Ok(NodeClient { way: Way::Socket(client) })
+    }
+
+    /// Goes over the node that carries this organisation.
+    pub fn over(host: HostClient) -> NodeClient {
+        NodeClient { way: Way::Host(Box::new(host)) }
+    }
+
+    /// The host; `None` when the node is the own one.
+    pub fn host(&self) -> Option<&HostClient> {
+        match &self.way {
+            Way::Socket(_) => None,
+            Way::Host(host) => Some(host),
+        }
+    }
+
+    /// The Admin service. Errors: refused, where a host stands in between.
+    fn admin(&self) -> Result<AdminClient<Channel>, Failure> {
+        match &self.way {
+            Way::Socket(client) => Ok(client.clone()),
+            Way::Host(host) => {
+                Err(Failure::new(Exit::Refused, "this command needs a node of your own, or its operator's word")
+                    .because(format!(
+                        "your records are carried by {:?}, which takes and lists them and says who is a member",
+                        host.host().name
+                    ))
+                    .hint("ask its operator to run the command there"))
+            }
+        }
     }
 
     /// The links of the node.
     pub async fn peers(&self) -> Result<Vec<v1::PeerState>, Failure> {
-        Ok(self.client.clone().peers(v1::PeersRequest {}).await?.into_inner().peers)
+        Ok(self.admin()?.peers(v1::PeersRequest {}).await?.into_inner().peers)
     }
 
     /// The organisations of the network.
     pub async fn members(&self) -> Result<Vec<v1::MemberState>, Failure> {
-        Ok(self.client.clone().members(v1::MembersRequest {}).await?.into_inner().members)
+        match &self.way {
+            Way::Socket(client) => Ok(client.clone().members(v1::MembersRequest {}).await?.into_inner().members),
+            Way::Host(host) => host.members().await,
+        }
     }
 
     /// Why an organisation has its standing.
     pub async fn why(&self, org: &OrgId) -> Result<v1::WhyReply, Failure> {
-        Ok(self.client.clone().why(v1::WhyRequest { organisation: org.0.to_vec() }).await?.into_inner())
+        let request = v1::WhyRequest { organisation: org.0.to_vec() };
+        match &self.way {
+            Way::Socket(client) => Ok(client.clone().why(request).await?.into_inner()),
+            Way::Host(host) => host.why(request).await,
+        }
     }
 
     /// Lets the node show an organisation's records no more, or again.
     pub async fn block(&self, request: v1::BlockRequest) -> Result<v1::BlockReply, Failure> {
-        Ok(self.client.clone().block(request).await?.into_inner())
+        Ok(self.admin()?.block(request).await?.into_inner())
     }
 
     /// Gives the node its network.
     pub async fn create_network(&self, request: v1::CreateNetworkRequest) -> Result<v1::CreateNetworkReply, Failure> {
-        Ok(self.client.clone().create_network(request).await?.into_inner())
+        Ok(self.admin()?.create_network(request).await?.into_inner())
     }
 
     /// Lets the holder of an invite knock at the node.
@@ -113,22 +159,22 @@ impl NodeClient {
         &self,
         request: v1::RegisterInviteRequest,
     ) -> Result<v1::RegisterInviteReply, Failure> {
-        Ok(self.client.clone().register_invite(request).await?.into_inner())
+        Ok(self.admin()?.register_invite(request).await?.into_inner())
     }
 
     /// Lets the node dial the inviter and fetch the charter.
     pub async fn introduce(&self, request: v1::JoinRequest) -> Result<v1::JoinReply, Failure> {
-        Ok(self.client.clone().introduce(request).await?.into_inner())
+        Ok(self.admin()?.introduce(request).await?.into_inner())
     }
 
     /// Lets the node join.
     pub async fn join(&self, request: v1::JoinRequest) -> Result<v1::JoinReply, Failure> {
-        Ok(self.client.clone().join(request).await?.into_inner())
+        Ok(self.admin()?.join(request).await?.into_inner())
     }
 
     /// Open redactions, and which nodes have confirmed them.
     pub async fn receipts(&self, request: v1::ReceiptsRequest) -> Result<Vec<v1::RedactionState>, Failure> {
-        let mut replies = self.client.clone().receipts(request).await?.into_inner();
+        let mut replies = self.admin()?.receipts(request).await?.into_inner();
         let mut states = Vec::new();
         while let Some(state) = replies.message().await? {
             if states.len() == REDACTIONS_MAX {
@@ -143,31 +189,60 @@ impl NodeClient {
         Ok(states)
     }
 
-    /// Every version of a record that the node has, the winning one first.
+    /// Organisations that the node carries.
+    pub async fn hosted(&self) -> Result<v1::HostedReply, Failure> {
+        Ok(self.admin()?.hosted(v1::HostedRequest {}).await?.into_inner())
+    }
+
+    /// Lets the node carry an organisation no longer.
+    pub async fn stop_hosting(&self, org: &OrgId) -> Result<v1::StopHostingReply, Failure> {
+        Ok(self.admin()?.stop_hosting(v1::StopHostingRequest { organisation: org.0.to_vec() }).await?.into_inner())
+    }
+
+    /// Every version of a record that the node has, the winning one first. A host shows the own organisation's only.
     pub async fn show(&self, request: v1::ShowRequest) -> Result<Vec<v1::Entry>, Failure> {
-        Ok(self.client.clone().show(request).await?.into_inner().entries)
+        let host = match &self.way {
+            Way::Socket(client) => return Ok(client.clone().show(request).await?.into_inner().entries),
+            Way::Host(host) => host,
+        };
+        let all = v1::ListRequest {
+            organisation: request.organisation,
+            include_withdrawn: true,
+            include_lapsed: true,
+            ..Default::default()
+        };
+        let is_asked_for = |entry: &v1::Entry| {
+            let Ok(version) = SignedVersion::read(entry.envelope.clone()) else { return false };
+            let header = version.header();
+            match request.record_id.as_slice() {
+                [] => RecordId::derive(&header.org, header.kind, header.audience, &request.local_id) == header.record,
+                record => header.record.0 == record,
+            }
+        };
+        Ok(host.entries(all).await?.into_iter().filter(is_asked_for).collect())
     }
 }
 
 impl Admin for NodeClient {
     async fn status(&self) -> Result<v1::StatusReply, Failure> {
-        Ok(self.client.clone().status(v1::StatusRequest {}).await?.into_inner())
+        match &self.way {
+            Way::Socket(client) => Ok(client.clone().status(v1::StatusRequest {}).await?.into_inner()),
+            Way::Host(host) => host.status().await,
+        }
     }
 
     async fn entries(&self, request: v1::ListRequest) -> Result<Vec<v1::Entry>, Failure> {
-        let mut replies = self.client.clone().list(request).await?.into_inner();
-        let mut entries = Vec::new();
-        while let Some(mut reply) = replies.message().await? {
-            if entries.len() + reply.entries.len() > ENTRIES_MAX {
-                return Err(Failure::new(Exit::Refused, format!("the node lists more than {ENTRIES_MAX} records"))
-                    .hint("ask for less: --limit N, --kind KIND or --org ID"));
-            }
-            entries.append(&mut reply.entries);
+        match &self.way {
+            Way::Socket(client) => collect(client.clone().list(request).await?.into_inner(), Duration::MAX).await,
+            Way::Host(host) => host.entries(request).await,
         }
-        Ok(entries)
     }
 
     async fn publish(&self, requests: Vec<v1::PublishRequest>, mut answered: impl FnMut(usize) + Send) -> Delivery {
+        let client = match &self.way {
+            Way::Socket(client) => client,
+            Way::Host(host) => return host.publish(requests, answered).await,
+        };
         let mut sizes: VecDeque<usize> = requests.iter().map(|request| request.envelopes.len()).collect();
         let (sender, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
         let window = Arc::new(tokio::sync::Semaphore::new(REQUESTS_IN_FLIGHT_MAX));
@@ -183,7 +258,7 @@ impl Admin for NodeClient {
                 }
             }
         };
-        let mut client = self.client.clone();
+        let mut client = client.clone();
         let collect = async {
             let mut delivery = Delivery::default();
             let broken = |delivery, failure| Delivery { broken: Some(failure), ..delivery };
@@ -216,6 +291,34 @@ impl Admin for NodeClient {
             () = &mut feed => collect.await,
         }
     }
+}
+
+/// What a node answers. Errors: its own; unreachable, when it says nothing for `wait`.
+pub(crate) async fn in_time<T>(
+    wait: Duration,
+    answer: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(wait, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Failure::new(Exit::NodeUnreachable, format!("the node said nothing for {} s", wait.as_secs()))
+            .hint("run the command again; whatever was sent already can be sent again without harm")),
+    }
+}
+
+/// All entries of a list. Errors: refused, when there are more than [`ENTRIES_MAX`]; unreachable, when nothing more comes for `wait`.
+pub(crate) async fn collect(
+    mut replies: tonic::Streaming<v1::ListReply>,
+    wait: Duration,
+) -> Result<Vec<v1::Entry>, Failure> {
+    let mut entries = Vec::new();
+    while let Some(mut reply) = in_time(wait, replies.message()).await? {
+        if entries.len() + reply.entries.len() > ENTRIES_MAX {
+            return Err(Failure::new(Exit::Refused, format!("the node lists more than {ENTRIES_MAX} records"))
+                .hint("ask for less: --limit N, --kind KIND or --org ID"));
+        }
+        entries.append(&mut reply.entries);
+    }
+    Ok(entries)
 }
 
 /// Says so when the kernel cannot take this path. Errors: a failure of usage.

@@ -5,6 +5,8 @@ mod block;
 mod completions;
 mod confirm;
 mod device;
+mod host;
+mod hosted;
 mod id;
 mod import;
 mod init;
@@ -56,8 +58,10 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
     match cli.command {
         Command::Init(args) => init::run(&session, args).await,
         Command::Network { command: NetworkCommand::Create(args) } => network::create(&session, args).await,
-        Command::Invite(args) => invite::run(&session, args).await,
+        Command::Invite(args) => invite::run(&session, args, false).await,
         Command::Join(args) => join::run(&session, args).await,
+        Command::Host { command } => host::run(&session, command).await,
+        Command::Move(args) => hosted::run(&session, args).await,
         Command::Import(args) => import::run(&session, args).await,
         Command::Template => session.printer.raw(crate::import::template()).map(|()| Exit::Done),
         Command::List(args) => list::run(&session, args).await,

@@ -3,8 +3,9 @@
 //! Files in the home: `org.card` and `org.cards` (see `cards.rs`), `network.charter` (bytes of the charter that was
 //! accepted, public), `keys/` (private). Always: a file written here is complete or absent.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use fingerpost_proto::id::{NetworkId, OrgId};
@@ -202,10 +203,19 @@ pub fn read_file(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, Failu
 
 /// Writes a file of the home: complete or not at all.
 pub fn keep_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    keep_with_mode(path, bytes, 0o644)
+}
+
+/// The same for what only the home's owner may read.
+pub fn keep_private_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    keep_with_mode(path, bytes, 0o600)
+}
+
+fn keep_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let draft: PathBuf = path.with_extension(format!("new-{}", std::process::id()));
     let folder = path.parent().unwrap_or(Path::new("."));
     let kept = fs::create_dir_all(folder).and_then(|()| {
-        let mut file = File::create(&draft)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&draft, path)?;

@@ -15,6 +15,7 @@ use fingerpost_proto::version::{Header, SignedVersion, VersionError};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::{Exit, Failure};
+use crate::transport::{TlsError, TlsIdentity};
 
 /// Name of the folder of keys in a home.
 pub const KEYS_FOLDER: &str = "keys";
@@ -178,6 +179,11 @@ impl Signer {
     /// Its public key.
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// What this key shows when it dials: a certificate of its own. TLS never signs what one of our domains begins with.
+    pub fn tls_identity(&self) -> Result<TlsIdentity, TlsError> {
+        TlsIdentity::new(&self.key)
     }
 
     /// Signs `message` for one purpose.

@@ -7,18 +7,23 @@
 //! | [`import`] | reads spreadsheets and HSDS into drafts |
 //! | [`founding`], [`keys`], [`recovery`], [`identity`], [`statements`] | this organisation, its keys and words on paper |
 //! | [`cards`], [`next_card`], [`device_request`] | how its keys change |
-//! | [`client`] | the connection to the node |
+//! | [`client`], [`host`] | the connection to the node: on this machine, or a neighbour's that carries our records |
+//! | [`transport`], [`joining`] | dialling a node, and knocking at it with an invite |
+//! | [`copies`] | what this organisation published over a host, kept at its own side |
 //! | [`failure`], [`output`], [`progress`] | what people and scripts read |
 
 pub mod args;
 pub mod cards;
 pub mod client;
 pub mod commands;
+pub mod copies;
 pub mod device_request;
 pub mod failure;
 pub mod founding;
+pub mod host;
 pub mod identity;
 pub mod import;
+pub mod joining;
 pub mod keys;
 pub mod next_card;
 pub mod output;
@@ -28,8 +33,9 @@ pub mod recovery;
 pub mod session;
 pub mod settings;
 pub mod statements;
+pub mod transport;
 
-/// Generated gRPC client stubs of the Admin service.
+/// Generated gRPC client stubs of a node's services.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 pub mod rpc {
     tonic::include_proto!("fingerpost.v1");

@@ -9,6 +9,7 @@ use crate::args::Global;
 use crate::cards::Cards;
 use crate::client::NodeClient;
 use crate::failure::{Exit, Failure};
+use crate::host::{Host, HostClient};
 use crate::identity::Identity;
 use crate::keys::{self, KeyPurpose};
 use crate::output::Printer;
@@ -25,6 +26,8 @@ pub struct Session {
     pub home: PathBuf,
     /// Socket of the node.
     pub socket: PathBuf,
+    /// The socket was named, by an option or a setting.
+    pub names_node: bool,
     /// Writes results and notes.
     pub printer: Printer,
     /// `--yes` was given.
@@ -36,13 +39,30 @@ impl Session {
     /// Puts together what command line, environment and settings say.
     pub fn new(global: &Global, printer: Printer) -> Result<Session, Failure> {
         let home = settings::home(global.home.as_deref())?;
-        let socket = Settings::load(&home)?.socket(&home, global.node.as_deref());
-        Ok(Session { home, socket, printer, yes: global.yes, no_input: global.no_input })
+        let settings = Settings::load(&home)?;
+        let socket = settings.socket(&home, global.node.as_deref());
+        let names_node = global.node.is_some() || settings.node.is_some();
+        Ok(Session { home, socket, names_node, printer, yes: global.yes, no_input: global.no_input })
     }
 
-    /// Connects to the node.
+    /// True when there is a node on this machine to talk to: one that was named, or one that runs in the home.
+    pub fn has_node(&self) -> bool {
+        self.names_node || self.socket.exists()
+    }
+
+    /// Connects to the node: the own one, else the host that carries this organisation. Says what the host withholds.
     pub async fn node(&self) -> Result<NodeClient, Failure> {
-        NodeClient::connect(&self.socket, &self.home).await
+        match Host::load(&self.home)?.filter(|_| !self.has_node()) {
+            Some(host) => self.over(host).await,
+            None => NodeClient::connect(&self.socket, &self.home).await,
+        }
+    }
+
+    /// Connects to a host. Says what it withholds.
+    pub async fn over(&self, host: Host) -> Result<NodeClient, Failure> {
+        let client = HostClient::connect(&self.home, host).await?;
+        client.complaints().iter().for_each(|line| self.printer.warning(line));
+        Ok(NodeClient::over(client))
     }
 
     /// Connects to the node and loads who signs here, by the cards that the node knows.
@@ -117,7 +137,7 @@ mod tests {
 
     fn session(yes: bool) -> Session {
         let printer = Printer::new(Format::Table, Colour::Never);
-        Session { home: "/h".into(), socket: "/h/s".into(), printer, yes, no_input: true }
+        Session { home: "/h".into(), socket: "/h/s".into(), names_node: false, printer, yes, no_input: true }
     }
 
     #[test]

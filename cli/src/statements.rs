@@ -190,6 +190,7 @@ mod tests {
             addresses: vec!["node.example:7474".into()],
             inviter_name: "Forum".into(),
             network_name: "City".into(),
+            carries: false,
         }
     }
 

@@ -4,6 +4,7 @@
 //! Always: the node signs nothing here; it takes in what admins signed at their side.
 //! Tested: `tests/cluster`.
 
+mod hosting;
 mod listing;
 mod receipts;
 mod socket;
@@ -13,6 +14,7 @@ mod warnings;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use fingerpost_cli::joining::{JoinError, Joining};
 use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::limits::{ENVELOPE_BYTES_MAX, VERSIONS_PER_FRAME_MAX};
@@ -24,13 +26,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+pub(crate) use hosting::HostService;
 pub use socket::AdminSocketError;
 pub(crate) use socket::{AdminSocket, SOCKET_FILE};
 
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::driver::{Command, DriverHandle, View};
-use crate::link::{Dialler, JoinError, Joining};
+use crate::link::Dialler;
 use crate::store::StoreReader;
 
 /// Largest admin message, in bytes: a full publish request.
@@ -74,17 +77,7 @@ fn no_network() -> Status {
 #[tonic::async_trait]
 impl crate::rpc::admin_server::Admin for AdminService {
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
-        let about = Arc::clone(&self.about);
-        let charter = self.reader.meta("charter").map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut reply = self.driver.look(move |view| status(view, &about)).await.map_err(stopped)?;
-        reply.charter = charter.unwrap_or_default();
-        for set in &mut reply.sets {
-            if let Some(audience) = Audience::from_number(set.audience) {
-                let counts = self.catalogue.counts(audience);
-                (set.live, set.withdrawn, set.lapsed) = (counts.live, counts.withdrawn, counts.lapsed);
-            }
-        }
-        Ok(Response::new(reply))
+        self.status_reply().await.map(Response::new)
     }
 
     async fn peers(&self, _: Request<v1::PeersRequest>) -> Result<Response<v1::PeersReply>, Status> {
@@ -147,15 +140,31 @@ impl crate::rpc::admin_server::Admin for AdminService {
         request: Request<v1::RegisterInviteRequest>,
     ) -> Result<Response<v1::RegisterInviteReply>, Status> {
         use prost::Message;
-        let invitation = v1::Invitation::decode(request.into_inner().invitation.as_slice())
+        let v1::RegisterInviteRequest { invitation, carries, .. } = request.into_inner();
+        let invitation = v1::Invitation::decode(invitation.as_slice())
             .map_err(|error| Status::invalid_argument(format!("not an invitation: {error}")))?;
         let (reply, answer) = oneshot::channel();
-        self.driver.send(Command::RegisterInvite { invitation, reply }).await.map_err(stopped)?;
+        self.driver.send(Command::RegisterInvite { invitation, carries, reply }).await.map_err(stopped)?;
         let answer = answer.await.map_err(|_| stopped(crate::driver::Stopped))?;
         answer.map_err(Status::failed_precondition)?;
         let reply =
             v1::RegisterInviteReply { node_key: self.about.node_key.to_vec(), addresses: self.about.addresses.clone() };
         Ok(Response::new(reply))
+    }
+
+    async fn hosted(&self, _: Request<v1::HostedRequest>) -> Result<Response<v1::HostedReply>, Status> {
+        self.driver.look(hosting::hosted).await.map(Response::new).map_err(stopped)
+    }
+
+    async fn stop_hosting(
+        &self,
+        request: Request<v1::StopHostingRequest>,
+    ) -> Result<Response<v1::StopHostingReply>, Status> {
+        let org = standing::org(&request.into_inner().organisation)?;
+        let (reply, answer) = oneshot::channel();
+        self.driver.send(Command::StopHosting { org, reply }).await.map_err(stopped)?;
+        let answer = answer.await.map_err(|_| stopped(crate::driver::Stopped))?;
+        answer.map(|changed| Response::new(v1::StopHostingReply { changed })).map_err(Status::failed_precondition)
     }
 
     async fn introduce(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
@@ -251,6 +260,20 @@ impl crate::rpc::admin_server::Admin for AdminService {
 }
 
 impl AdminService {
+    async fn status_reply(&self) -> Result<v1::StatusReply, Status> {
+        let about = Arc::clone(&self.about);
+        let charter = self.reader.meta("charter").map_err(|error| Status::unavailable(error.to_string()))?;
+        let mut reply = self.driver.look(move |view| status(view, &about)).await.map_err(stopped)?;
+        reply.charter = charter.unwrap_or_default();
+        for set in &mut reply.sets {
+            if let Some(audience) = Audience::from_number(set.audience) {
+                let counts = self.catalogue.counts(audience);
+                (set.live, set.withdrawn, set.lapsed) = (counts.live, counts.withdrawn, counts.lapsed);
+            }
+        }
+        Ok(reply)
+    }
+
     async fn found(
         &self,
         charter: Vec<u8>,

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::admin::{About, AdminService, AdminSocket, AdminSocketError, MESSAGE_BYTES_MAX};
+use crate::admin::{About, AdminService, AdminSocket, AdminSocketError, HostService, MESSAGE_BYTES_MAX};
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::config::Config;
@@ -30,6 +30,7 @@ use crate::feed::{self, FeedSettings, router};
 use crate::incarnation::Incarnation;
 use crate::link::{Dialler, PeerService};
 use crate::rpc::admin_server::AdminServer;
+use crate::rpc::host_server::HostServer;
 use crate::rpc::peer_server::PeerServer;
 use crate::store::{DiskOptions, Opened, SledStore, Store, StoreError};
 use crate::transport::{
@@ -174,15 +175,17 @@ impl Daemon {
         let mut tasks = Vec::new();
         let mut listener = None;
         let mut peer_address = None;
-        if let Some(address) = config.peer.listen {
+        let bound = if let Some(address) = config.peer.listen {
             let admission = Arc::new(KeyTable(Arc::clone(&admitted)));
             let bound = Listener::bind(address, identity.clone(), admission, ListenerLimits::default()).await?;
             peer_address = Some(bound.local_address());
             let control = bound.control();
             tasks.push(tokio::spawn(recheck_peers(control.clone(), members, stopping.clone())));
-            tasks.push(tokio::spawn(serve_peers(bound, driver.clone(), Arc::clone(&reader), stopping.clone())));
             listener = Some(control);
-        }
+            Some(bound)
+        } else {
+            None
+        };
         let feed_address = match config.feed.listen {
             Some(address) => {
                 let socket = TcpListener::bind(address).await.map_err(|source| StartError::Feed { address, source })?;
@@ -206,13 +209,16 @@ impl Daemon {
             addresses: advertised(config, peer_address),
             warnings,
         });
-        let admin = AdminService {
+        let admin = Arc::new(AdminService {
             driver: driver.clone(),
-            reader,
+            reader: Arc::clone(&reader),
             catalogue,
             dialler: dialler.clone(),
             about: Arc::clone(&about),
-        };
+        });
+        if let Some(bound) = bound {
+            tasks.push(tokio::spawn(serve_peers(bound, driver.clone(), reader, Arc::clone(&admin), stopping.clone())));
+        }
         let socket = AdminSocket::bind(home)?;
         tasks.push(tokio::spawn(serve_admins(socket, admin, stopping.clone())));
         tasks.push(tokio::spawn(dialler.run(dial_requests, stopping.clone())));
@@ -399,18 +405,25 @@ async fn serve_peers(
     listener: Listener,
     driver: DriverHandle,
     reader: Arc<dyn crate::store::StoreReader>,
+    admin: Arc<AdminService>,
     stop: watch::Receiver<bool>,
 ) {
     let service = PeerServer::new(PeerService::new(driver, reader))
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
-    let serving = server_builder().add_service(service).serve_with_incoming_shutdown(listener.start(), stopped(stop));
+    let host = HostServer::new(HostService::new(admin))
+        .max_decoding_message_size(FRAME_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let serving = server_builder()
+        .add_service(service)
+        .add_service(host)
+        .serve_with_incoming_shutdown(listener.start(), stopped(stop));
     if let Err(error) = serving.await {
         tracing::error!(%error, "links are no longer accepted");
     }
 }
 
-async fn serve_admins(socket: AdminSocket, admin: AdminService, stop: watch::Receiver<bool>) {
+async fn serve_admins(socket: AdminSocket, admin: Arc<AdminService>, stop: watch::Receiver<bool>) {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServer<AdminService>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -424,7 +437,7 @@ async fn serve_admins(socket: AdminSocket, admin: AdminService, stop: watch::Rec
             return;
         }
     };
-    let admin = AdminServer::new(admin)
+    let admin = AdminServer::from_arc(admin)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let serving = tonic::transport::Server::builder()

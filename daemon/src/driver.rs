@@ -9,6 +9,7 @@ mod answers;
 mod blocking;
 mod command;
 mod cursors;
+mod hosting;
 mod index;
 mod invites;
 mod limits;
@@ -92,6 +93,8 @@ pub(crate) struct Driver {
     blocked: blocking::Blocked,
     /// Not linked to, for that reason.
     blocked_nodes: BTreeSet<Peer>,
+    /// Organisations without a node that this node carries.
+    hosting: hosting::Hosting,
     ticks: u64,
     members_changed: tokio::sync::watch::Sender<u64>,
     /// Why the store takes no writes now.
@@ -144,6 +147,7 @@ impl Driver {
             introduced,
             blocked: blocking::Blocked::new(),
             blocked_nodes: BTreeSet::new(),
+            hosting: hosting::Hosting::default(),
             ticks: 0,
             members_changed,
             read_only: None,
@@ -216,20 +220,20 @@ impl Driver {
                 self.perform(std::mem::take(outputs));
                 let _ = reply.send(self.found(&charter, envelopes, inviter));
             }
-            Command::RegisterInvite { invitation, reply } => {
-                let _ = reply.send(self.register_invite(&invitation));
+            Command::RegisterInvite { invitation, carries, reply } => {
+                let _ = reply.send(self.register_invite(&invitation, carries));
             }
             Command::Block { org, lift, reply } => {
                 self.perform(std::mem::take(outputs));
                 let _ = reply.send(self.block(org, lift));
             }
-            Command::InviteUsed { key } => {
-                if self.invites.remove(&key) {
-                    if let Err(error) = self.keep_invites() {
-                        tracing::error!(%error, "a used invite could not be struck off");
-                    }
-                    self.refresh_members();
-                }
+            Command::InviteUsed { key, org, reply } => {
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.use_invite(&key, org));
+            }
+            Command::StopHosting { org, reply } => {
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.stop_hosting(&org));
             }
             Command::Look(look) => {
                 // Looks see only what is stored.
@@ -240,6 +244,7 @@ impl Driver {
                     read_only: self.read_only.as_deref(),
                     invites: &self.invites,
                     blocked: &self.blocked,
+                    hosting: &self.hosting,
                 });
             }
             Command::DialFailed { peer, why } => self.handle(Input::DialFailed { peer, why }, outputs),
@@ -283,6 +288,7 @@ impl Driver {
     fn tick(&mut self, outputs: &mut Vec<Output>) {
         self.refusals.log_when_due(Instant::now());
         if self.invites.expire(clock::now_ms()) {
+            self.expire_promises();
             self.refresh_members();
         }
         if self.node.is_none() && self.ticks.is_multiple_of(TICKS_PER_KNOCK) {
@@ -340,6 +346,10 @@ impl Driver {
         }
         for (key, inviter) in self.invites.keys().filter(|(_, inviter)| !self.blocked.contains_key(inviter)) {
             keys.entry(key).or_insert((Admitted::Invitee, inviter));
+        }
+        // Last: a card proves nothing about the keys on it, and must not turn another's node or invite away.
+        for (device, org) in self.hosted_devices() {
+            keys.entry(device).or_insert((Admitted::Hosted, org));
         }
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
         let names = node.standings().iter().filter_map(|(org, _)| node.card(org));

@@ -7,7 +7,6 @@
 
 mod dialler;
 mod frame;
-mod joining;
 mod service;
 
 use std::sync::Arc;
@@ -22,7 +21,6 @@ use tonic::{Code, Status};
 
 pub(crate) use dialler::Dialler;
 pub use frame::RawFrame;
-pub(crate) use joining::{JoinError, Joining};
 pub(crate) use service::PeerService;
 
 use crate::driver::{Command, DriverHandle, LinkQueue, Queued};

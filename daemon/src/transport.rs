@@ -8,7 +8,6 @@
 
 mod connection;
 mod counters;
-mod dial;
 mod listener;
 mod node_key;
 mod seats;
@@ -19,7 +18,6 @@ mod tls;
 mod tests;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
@@ -27,40 +25,26 @@ use fingerpost_proto::limits::FRAME_BYTES_MAX;
 
 pub use connection::PeerConnection;
 pub use counters::{ListenerCounters, ListenerCounts};
-pub use dial::{DIAL_DEADLINE, DialError, dial};
+pub use fingerpost_cli::transport::{
+    CONNECTION_WINDOW_BYTES, DIAL_DEADLINE, DialError, ERROR_RESET_STREAMS_MAX, HEADER_LIST_BYTES_MAX,
+    HTTP2_FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES, TlsError, TlsIdentity, dial,
+};
 pub use listener::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_KEY_MAX, CONNECTIONS_PER_ORGANISATION_MAX,
-    HANDSHAKE_DEADLINE, IDLE_DEADLINE, Incoming, ListenError, Listener, ListenerControl, ListenerLimits,
-    PENDING_HANDSHAKES_MAX, STALL_DEADLINE,
+    CONNECTIONS_HOSTED_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_HOSTED_MAX,
+    CONNECTIONS_PER_KEY_MAX, CONNECTIONS_PER_ORGANISATION_MAX, HANDSHAKE_DEADLINE, IDLE_DEADLINE, Incoming,
+    ListenError, Listener, ListenerControl, ListenerLimits, PENDING_HANDSHAKES_MAX, STALL_DEADLINE,
 };
 pub use node_key::{NODE_KEY_FILE, NodeKey, NodeKeyError};
 pub use streams::{StreamInUse, Visitor};
-pub use tls::{TlsError, TlsIdentity};
 
 /// HTTP/2 streams that one peer may have open at once. A link needs one; the rest is room for a redial that overlaps.
 /// With [`MESSAGE_BYTES_MAX`] it bounds what unfinished messages of one connection can occupy: 8 MiB.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 32;
-/// Bytes that a peer may send on one stream before the handler has read them.
-pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// Bytes that a peer may send on all streams of a connection before handlers have read them.
-pub const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
-/// Largest HTTP/2 frame accepted, in bytes. The lowest value that HTTP/2 allows; larger ones only cost buffers.
-pub const HTTP2_FRAME_BYTES_MAX: u32 = 16 * 1024;
-/// Largest list of request or response headers, in bytes after decompression. gRPC's own take under 1 KiB.
-pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
-/// Silence after which a peer is asked for a sign of life. At 5 s this was nearly all that an idle node sent and received, some
-/// 80 MB a day among thirty.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// Wait for that sign of life; a vanished peer is noticed after interval and timeout together.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams that a peer may open and reset before a handler saw them (rapid reset) before the connection is closed.
 pub const PENDING_RESET_STREAMS_MAX: usize = 16;
-/// Streams that this node had to reset because of a peer's errors before the connection is closed.
-pub const ERROR_RESET_STREAMS_MAX: usize = 64;
 /// Largest gRPC message, in bytes; to be set on every service and client of a link (tonic's default is 4 MiB).
 pub const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-const _: () = assert!(STREAM_WINDOW_BYTES <= CONNECTION_WINDOW_BYTES);
 const _: () = assert!(STREAMS_PER_CONNECTION_MAX as usize * MESSAGE_BYTES_MAX <= 8 * 1024 * 1024);
 
 /// What a key is admitted as.
@@ -70,6 +54,8 @@ pub enum Admitted {
     Member,
     /// The holder of a registered invite's one-time key. May only ask to be introduced and admitted.
     Invitee,
+    /// A publishing device of an organisation that this node carries. May only call the service for those.
+    Hosted,
 }
 
 /// Decides which keys may connect.
@@ -80,7 +66,8 @@ pub trait Admission: Send + Sync {
     /// Returns what `key` is admitted as, or `None` to refuse the handshake.
     fn admit(&self, key: &PublicKey) -> Option<Admitted>;
 
-    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, or the inviter's.
+    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, the inviter's, or that of the
+    /// organisation that is carried.
     fn organisation(&self, key: &PublicKey) -> Option<OrgId>;
 }
 

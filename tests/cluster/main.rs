@@ -5,6 +5,7 @@
 mod admin;
 mod devices;
 mod heads;
+mod hosting;
 mod importing;
 mod joining;
 mod link;

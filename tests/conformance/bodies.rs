@@ -114,6 +114,7 @@ pub(crate) fn network(case: &Value) {
             assert_eq!(one_time.as_bytes(), code.invitation.one_time_key.as_bytes());
             assert_eq!(json!(code.check_words()), case["check_words"]);
             assert_eq!(json!(code.addresses), case["addresses"]);
+            assert_eq!(json!(code.carries), case["carries"]);
             for (field, found) in [
                 ("network", hex(code.network)),
                 ("inviter", hex(code.invitation.inviter)),

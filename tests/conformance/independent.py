@@ -456,12 +456,12 @@ def is_line(data):
 
 def read_invite(text):
     text = "".join(text.split())
-    if not text.startswith("fp1:"):
+    prefix, _, encoded = text.partition(":")
+    if prefix not in ("fp1", "fph1") or ":" not in text:
         raise Refused("not-an-invite")
     try:
         if "=" in text:
             raise ValueError
-        encoded = text[4:]
         data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raise Refused("damaged") from None
@@ -478,6 +478,7 @@ def read_invite(text):
         "network": network.hex(), "inviter": inviter.hex(), "device": device.hex(), "one_time_key": one_time.hex(),
         "expires_hour": invitation[4][0], "one_time_seed": code[3][0].hex(), "node_key": node_key.hex(),
         "addresses": [address.decode() for address in code[5]], "check_words": [WORDS[byte] for byte in digest[:4]],
+        "carries": prefix == "fph1",
     }
 
 

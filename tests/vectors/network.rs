@@ -82,6 +82,7 @@ fn code(city: &City, seed: u8) -> InviteCode {
         addresses: vec!["node1.example:7474".into(), "[2001:db8::1]:7474".into()],
         inviter_name: "Harbour Refugee Forum".into(),
         network_name: "Harbour City Help".into(),
+        carries: false,
     }
 }
 
@@ -93,7 +94,7 @@ fn read_code(name: &str, why: &str, text: &str, code: &InviteCode) -> Value {
             "what": "invite", "code": text, "network": hex(code.network), "inviter": hex(code.invitation.inviter),
             "device": hex(code.invitation.device), "one_time_key": hex(code.invitation.one_time_key),
             "expires_hour": code.invitation.expires.0, "one_time_seed": hex(*code.one_time_seed), "node_key": hex(code.node_key),
-            "addresses": code.addresses, "check_words": code.check_words(),
+            "addresses": code.addresses, "check_words": code.check_words(), "carries": code.carries,
         }),
     )
 }
@@ -128,6 +129,7 @@ fn valid() -> Vec<Value> {
     levelless.protocol_level_min = 0;
     let invite = code(&city, 9);
     let text = invite.encode();
+    let hosting = InviteCode { carries: true, ..invite.clone() };
     let (head, tail) = text.split_at(60);
     let claim_message = Invitation::claim_message(&network, &city.kitchen.id, &invite.invitation.one_time_key);
     let claim = key(4, 9).sign(&Domain::Claim.signing_bytes(&claim_message)).to_bytes();
@@ -199,6 +201,7 @@ fn valid() -> Vec<Value> {
             &format!("  {head}\r\n\t{tail} \n"),
             &invite,
         ),
+        read_code("invite-of-a-host", "the same message with the prefix of a host", &hosting.encode(), &hosting),
         case(
             "invitation",
             "the inviter's device signs network, inviter, one-time key and last hour",
@@ -356,6 +359,7 @@ fn invalid() -> Vec<Value> {
         of_charter("charter-level", "a later protocol level", &|charter| charter.protocol_level_min = 2),
         of_charter("charter-nonce", "a nonce of 17 bytes", &|charter| charter.nonce = vec![1; 17]),
         of_code("invite-prefix", "the prefix is missing", &text[4..], "not-an-invite"),
+        of_code("invite-other-prefix", "a prefix of something else", &text.replace("fp1:", "fph2:"), "not-an-invite"),
         of_code("invite-empty", "nothing behind the prefix", "fp1:", "damaged"),
         of_code("invite-cut", "the last three characters are missing", &text[..text.len() - 3], "damaged"),
         of_code("invite-swapped", "two characters are exchanged", &swapped, "damaged"),

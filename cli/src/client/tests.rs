@@ -101,6 +101,14 @@ impl server::admin_server::Admin for PlayedNode {
         unknown()
     }
 
+    async fn hosted(&self, _: Request<v1::HostedRequest>) -> Result<Response<v1::HostedReply>, Status> {
+        unknown()
+    }
+
+    async fn stop_hosting(&self, _: Request<v1::StopHostingRequest>) -> Result<Response<v1::StopHostingReply>, Status> {
+        unknown()
+    }
+
     async fn block(&self, _: Request<v1::BlockRequest>) -> Result<Response<v1::BlockReply>, Status> {
         unknown()
     }

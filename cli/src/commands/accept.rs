@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     let status = node.status().await?;
     if status.network.is_empty() {
         return Err(Failure::new(Exit::Usage, "there is no charter to accept: this node is in no network")
-            .hint("join with an invite: fingerpost join fp1:…; or ask a member to carry you: --node SOCKET"));
+            .hint("join with an invite: fingerpost join fp1:…; or ask a member to carry you, with the line of: fingerpost host code"));
     }
     let unfit = |error: &dyn std::error::Error| {
         Failure::new(Exit::Refused, "the network's charter cannot be accepted").caused_by(error)

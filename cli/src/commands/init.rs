@@ -47,9 +47,11 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
             session.printer.line(&format!("Node          {} at {}", node.key, endpoints.join(", ")))?
         }
     }
-    session.printer.next(
-        "fingerpost join fp1:… with an invite, or found a network: fingerpost network create --name … --purpose …",
-    );
+    session.printer.next(if args.hosted {
+        "fingerpost join fph1:… with the line that the operator of a member's node prints by: fingerpost host code"
+    } else {
+        "fingerpost join fp1:… with an invite, or found a network: fingerpost network create --name … --purpose …"
+    });
     Ok(Exit::Done)
 }
 

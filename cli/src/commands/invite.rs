@@ -1,4 +1,4 @@
-//! `invite`: vouches in advance for whoever holds a one-time key, and prints it as one line.
+//! `invite` and `host code`: vouches in advance for whoever holds a one-time key, and prints it as one line.
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::network::invite::InviteCode;
@@ -18,7 +18,8 @@ use crate::publish::check_clocks;
 use crate::session::Session;
 use crate::statements::invitation;
 
-pub(super) async fn run(session: &Session, args: InviteArgs) -> Result<Exit, Failure> {
+/// Makes invites; those that carry are codes of a host.
+pub(super) async fn run(session: &Session, args: InviteArgs, carries: bool) -> Result<Exit, Failure> {
     vouch::settle_where_possible(session).await;
     let (identity, node) = session.identity().await?;
     let status = node.status().await?;
@@ -37,6 +38,7 @@ pub(super) async fn run(session: &Session, args: InviteArgs) -> Result<Exit, Fai
         let request = v1::RegisterInviteRequest {
             network: charter.network.0.to_vec(),
             invitation: invitation.message().encode_to_vec(),
+            carries,
         };
         let reply = node.register_invite(request).await?;
         let node_key = PublicKey::from_bytes(&reply.node_key)
@@ -57,16 +59,17 @@ pub(super) async fn run(session: &Session, args: InviteArgs) -> Result<Exit, Fai
             addresses,
             inviter_name: identity.card.name.clone(),
             network_name: charter.text.name.clone(),
+            carries,
         };
         // A code that the joiner's side would not read is worse than an error here.
         InviteCode::decode(&code.encode())
             .map_err(|error| Failure::new(Exit::Usage, "the invite cannot be made").caused_by(&error))?;
         codes.push(code);
     }
-    print(session, &codes)
+    print(session, &codes, carries)
 }
 
-fn print(session: &Session, codes: &[InviteCode]) -> Result<Exit, Failure> {
+fn print(session: &Session, codes: &[InviteCode], carries: bool) -> Result<Exit, Failure> {
     // The invite is valid until the end of its last hour.
     let ends = |code: &InviteCode| UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
     let invites: Vec<_> = codes
@@ -80,7 +83,7 @@ fn print(session: &Session, codes: &[InviteCode]) -> Result<Exit, Failure> {
             })
         })
         .collect();
-    session.printer.object("invite/1", json!({ "invites": invites }))?;
+    session.printer.object(if carries { "host-code/1" } else { "invite/1" }, json!({ "invites": invites }))?;
     for (at, code) in codes.iter().enumerate() {
         if at > 0 {
             session.printer.line("")?;
@@ -92,6 +95,10 @@ fn print(session: &Session, codes: &[InviteCode]) -> Result<Exit, Failure> {
     session
         .printer
         .note("Send each line to one organisation only, and compare the words by phone: who holds the line can join.");
-    session.printer.next("they run: fingerpost join fp1:…; then see them: fingerpost members");
+    session.printer.next(if carries {
+        "they run: fingerpost join fph1:… (or, with another host now: fingerpost move fph1:…); then see them: fingerpost host list"
+    } else {
+        "they run: fingerpost join fp1:…; then see them: fingerpost members"
+    });
     Ok(Exit::Done)
 }

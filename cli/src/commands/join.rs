@@ -12,8 +12,8 @@ use fingerpost_proto::v1::publish_result::Outcome;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::accept;
 use super::vouch::{MEMBER, standing_words};
+use super::{accept, hosted};
 use crate::args::JoinArgs;
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
@@ -44,11 +44,14 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
     let code = InviteCode::decode(&text).map_err(|error| unusable(&error))?;
     let now = now_ms();
     code.invitation.check_fresh(now).map_err(|error| unusable(&error))?;
-    let (identity, node) = session.identity().await?;
     if let Some(charter) = load_charter(&session.home)?.filter(|charter| charter.network != code.network) {
         return Err(Failure::new(Exit::Refused, format!("this organisation is in {:?} already", charter.text.name))
             .hint("another network needs another home: fingerpost --home DIR init …"));
     }
+    if code.carries && !session.has_node() {
+        return hosted::join(session, &code, &text, args.wait).await;
+    }
+    let (identity, node) = session.identity().await?;
     let status = node.status().await?;
     check_clocks(now, status.clock_ms)?;
     let way = Way::find(&node, &code, &text, &status).await?;
@@ -81,16 +84,39 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         node.join(v1::JoinRequest { code: text.to_string(), envelopes }).await?;
     }
     keep_charter(&session.home, &way.charter)?;
-    let why = standing(&node, &identity.org()).await?;
-    let arrived = watch(session, &node, args.wait).await?;
+    let entered = if way.is_hosted { Entered::Carried } else { Entered::WithNode };
+    report(session, &node, &code, &charter, &identity.org(), entered, args.wait).await
+}
+
+/// How an organisation got into its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// Its own node joined.
+    WithNode,
+    /// A node that was in the network already took it in.
+    Carried,
+}
+
+/// Waits for the standing, watches records arrive, and says what came of it.
+pub(super) async fn report(
+    session: &Session,
+    node: &NodeClient,
+    code: &InviteCode,
+    charter: &Charter,
+    org: &OrgId,
+    entered: Entered,
+    wait_seconds: u64,
+) -> Result<Exit, Failure> {
+    let why = standing(node, org).await?;
+    let arrived = watch(session, node, wait_seconds).await?;
     session.printer.object(
         "join/1",
         json!({
             "network": charter.network.to_string(),
             "name": charter.text.name,
-            "organisation": identity.org().to_string(),
+            "organisation": org.to_string(),
             "inviter": code.invitation.inviter.to_string(),
-            "hosted": way.is_hosted,
+            "hosted": entered == Entered::Carried,
             "standing": why.standing,
             "records": arrived.live,
             "members": arrived.members,
@@ -107,7 +133,7 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
         session.printer.next("fingerpost import FILE to publish; fingerpost status to see how it goes");
     } else {
         session.printer.line(&format!("Standing      {}", standing_words(&why)))?;
-        session.printer.next(&format!("fingerpost why {} to see what is missing", identity.org().short()));
+        session.printer.next(&format!("fingerpost why {} to see what is missing", org.short()));
     }
     Ok(Exit::Done)
 }
@@ -161,7 +187,8 @@ impl Way {
     }
 }
 
-fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &str) -> Result<(), Failure> {
+/// Shows who invites into what.
+pub(super) fn introduce(session: &Session, code: &InviteCode, charter: &Charter, inviter: &str) -> Result<(), Failure> {
     let mut lines = charter_lines(charter);
     let until = UnixHour(code.invitation.expires.0.saturating_add(1)).start_ms();
     lines.push(format!("Invited by    {}, valid until {}", shown(inviter), date_time(until)));
@@ -189,7 +216,12 @@ pub(super) fn charter_lines(charter: &Charter) -> Vec<String> {
 }
 
 /// The cards and the acceptance, signed, as envelopes.
-fn sign(session: &Session, identity: &Identity, code: &InviteCode, clock: Hlc) -> Result<Vec<Vec<u8>>, Failure> {
+pub(super) fn sign(
+    session: &Session,
+    identity: &Identity,
+    code: &InviteCode,
+    clock: Hlc,
+) -> Result<Vec<Vec<u8>>, Failure> {
     let unsigned =
         |error: &dyn std::error::Error| Failure::new(Exit::Invalid, "the acceptance cannot be signed").caused_by(error);
     let root = || Ok(keys::load(&session.home, KeyPurpose::Root)?);

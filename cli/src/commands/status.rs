@@ -10,6 +10,7 @@ use serde_json::json;
 use super::record::{DUE_DAYS, Record};
 use crate::client::{Admin, NodeClient};
 use crate::failure::{Exit, Failure};
+use crate::host::HostClient;
 use crate::identity::load_card;
 use crate::output::escape::shown;
 use crate::output::moment::{bytes, count, difference, now_ms, rfc3339, span};
@@ -26,7 +27,12 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
     let status = node.status().await?;
     let now = now_ms();
     let own = Own::fetch(session, &node, now).await?;
-    let warnings = warnings(&status, &own, now);
+    let mut warnings = warnings(&status, &own, now);
+    let host = node.host();
+    if session.printer.is_json() {
+        // Where people read, they were told when the line was made.
+        warnings.extend(host.into_iter().flat_map(HostClient::complaints));
+    }
     let sets: Vec<_> = status
         .sets
         .iter()
@@ -61,6 +67,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
             "peer_address": status.peer_address,
             "advertised_address": status.advertised_address,
             "feed_url": status.feed_url,
+            "host": host.map(|host| host.host().name.clone()),
             "own": { "live": own.live, "due": own.due, "lapsed": own.lapsed, "withdrawn": own.withdrawn },
             "warnings": warnings,
         }),
@@ -109,9 +116,20 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
         ),
         format!("Feed          {}", or_none(&status.feed_url)),
     ];
-    lines.iter().try_for_each(|line| session.printer.line(line))?;
+    // A host keeps its disk, its addresses and what waits there to itself.
+    let told = if host.is_some() { &lines[..5] } else { &lines[..] };
+    told.iter().try_for_each(|line| session.printer.line(line))?;
+    if let Some(host) = host {
+        session.printer.line(&format!(
+            "Carried by    {}, {}",
+            shown(&host.host().name),
+            host.host().addresses.join(", ")
+        ))?;
+    }
     session.printer.next(next(&status, &own));
-    Ok(Exit::Done)
+    // A check found differences: scripts notice, too.
+    let is_withheld = host.is_some_and(|host| !host.withheld().is_empty());
+    Ok(if is_withheld { Exit::Invalid } else { Exit::Done })
 }
 
 /// Counts of this organisation's own records.

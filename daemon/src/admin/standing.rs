@@ -99,7 +99,7 @@ pub(super) async fn block(service: &AdminService, request: v1::BlockRequest) -> 
     answer.map(|changed| v1::BlockReply { changed }).map_err(Status::failed_precondition)
 }
 
-fn org(bytes: &[u8]) -> Result<OrgId, Status> {
+pub(super) fn org(bytes: &[u8]) -> Result<OrgId, Status> {
     OrgId::from_slice(bytes).ok_or_else(|| Status::invalid_argument("an OrgId has 32 bytes"))
 }
 

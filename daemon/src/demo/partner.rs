@@ -240,6 +240,7 @@ impl Organisation {
         let request = v1::RegisterInviteRequest {
             network: charter.network.0.to_vec(),
             invitation: invitation.message().encode_to_vec(),
+            carries: false,
         };
         partner.client.register_invite(request).await.map_err(DemoError::node("registering an invite"))?;
         Ok(InviteCode {
@@ -250,6 +251,7 @@ impl Organisation {
             addresses: partner.addresses.clone(),
             inviter_name: self.name().to_owned(),
             network_name: charter.text.name,
+            carries: false,
         })
     }
 

@@ -12,6 +12,7 @@ use fingerpost_proto::v1;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::blocking::Blocked;
+use super::hosting::Hosting;
 use super::invites::Invites;
 use super::links::{FramesInWork, LinkQueue};
 use crate::store::{Store, Usage};
@@ -38,11 +39,15 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Result<(), String>>,
     },
     /// Let the holder of the one-time key knock.
-    RegisterInvite { invitation: v1::Invitation, reply: oneshot::Sender<Result<(), String>> },
+    /// Who uses it is carried from then on, if `carries`.
+    RegisterInvite { invitation: v1::Invitation, carries: bool, reply: oneshot::Sender<Result<(), String>> },
     /// Show an organisation's records no more, or again. Answers whether anything changed, or why not.
     Block { org: OrgId, lift: bool, reply: oneshot::Sender<Result<bool, String>> },
-    /// The one-time key opened the door once; that was all it was for.
-    InviteUsed { key: PublicKey },
+    /// The one-time key opened the door once, for this organisation; that was all it was for. Answers when it is remembered whom
+    /// this node carries now.
+    InviteUsed { key: PublicKey, org: OrgId, reply: oneshot::Sender<Result<(), String>> },
+    /// Carry an organisation no longer. Answers whether anything changed, or why not.
+    StopHosting { org: OrgId, reply: oneshot::Sender<Result<bool, String>> },
     /// Look at the state between two batches.
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
     /// A dial that the node asked for failed.
@@ -68,6 +73,8 @@ pub(crate) struct View<'a> {
     pub(super) invites: &'a Invites,
     /// Organisations that this node does not show.
     pub(crate) blocked: &'a Blocked,
+    /// Organisations without a node that this node carries.
+    pub(crate) hosting: &'a Hosting,
 }
 
 impl View<'_> {

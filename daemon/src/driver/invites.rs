@@ -32,13 +32,16 @@ impl Invites {
         self.open.get(key)
     }
 
-    /// False when there is no room.
-    pub(super) fn add(&mut self, invitation: Invitation) -> bool {
-        if self.open.len() >= INVITES_OPEN_MAX {
-            return false;
+    /// True when there is no room for another.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= INVITES_OPEN_MAX
+    }
+
+    /// Does nothing when there is no room.
+    pub(super) fn add(&mut self, invitation: Invitation) {
+        if !self.is_full() {
+            self.open.insert(invitation.one_time_key, invitation);
         }
-        self.open.insert(invitation.one_time_key, invitation);
-        true
     }
 
     pub(super) fn remove(&mut self, key: &PublicKey) -> bool {

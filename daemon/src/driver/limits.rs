@@ -21,6 +21,8 @@ pub(super) const ANSWERED_BYTES_BURST: u64 = 2 * 1024 * 1024 * 1024;
 pub(super) const ANSWERED_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 /// A row counts as so many bytes at least: looking it up costs as much as reading that.
 pub(super) const ANSWERED_ROW_BYTES_MIN: u64 = 1_024;
+/// Organisations without a node that one node carries, promised ones included.
+pub(super) const HOSTED_MAX: usize = 256;
 
 const _: () = assert!(ANSWERS_OWED_MAX + 2 <= FRAMES_IN_WORK_MAX);
 const _: () = assert!(ANSWER_BYTES_MAX * 4 <= QUEUE_BYTES_MAX);

@@ -49,6 +49,7 @@ impl Driver {
     pub(super) fn restore(&mut self, index: Option<Vec<u8>>) -> Result<(), RestoreError> {
         self.catalogue.clear();
         self.restore_blocked()?;
+        self.restore_hosting()?;
         for part in 0..INVITE_PARTS_MAX {
             if let Some(part) = self.reader.meta(&format!("{INVITES}{part}"))? {
                 self.invites.read(&part);
@@ -183,19 +184,37 @@ impl Driver {
         refusal.map_or(Ok(()), Err)
     }
 
-    pub(super) fn register_invite(&mut self, message: &v1::Invitation) -> Result<(), String> {
+    pub(super) fn register_invite(&mut self, message: &v1::Invitation, carries: bool) -> Result<(), String> {
         let invitation = Invitation::read(message).map_err(|error| error.to_string())?;
         let node = self.node.as_ref().ok_or("this node has no network yet; create or join one first")?;
         invitation.check_fresh(clock::now_ms()).map_err(|error| error.to_string())?;
         let card = node.card(&invitation.inviter).ok_or("the inviting organisation is not known to this node")?;
         invitation.check_signature(&node.network(), card).map_err(|error| error.to_string())?;
-        if !self.invites.add(invitation) {
+        if self.invites.is_full() {
             return Err(format!(
                 "{} invites are open at this node; wait until some are used or run out",
                 super::invites::INVITES_OPEN_MAX
             ));
         }
+        // The promise first: a code without it would let an organisation in and then turn its devices away.
+        if carries {
+            self.promise_hosting(invitation.one_time_key)?;
+        }
+        self.invites.add(invitation);
         self.keep_invites().map_err(|error| error.to_string())?;
+        self.refresh_members();
+        Ok(())
+    }
+
+    /// The one-time key has let `org` in. Errors: in words, when it could not be remembered that the organisation is carried; the
+    /// key stays open then.
+    pub(super) fn use_invite(&mut self, key: &PublicKey, org: OrgId) -> Result<(), String> {
+        self.carry(key, org).map_err(|error| error.to_string())?;
+        if self.invites.remove(key)
+            && let Err(error) = self.keep_invites()
+        {
+            tracing::error!(%error, "a used invite could not be struck off");
+        }
         self.refresh_members();
         Ok(())
     }

@@ -13,6 +13,7 @@ use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
 use prost::Message;
 
+mod hosting;
 mod removals;
 
 use super::links::Queued;

@@ -4,19 +4,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use fingerpost_proto::PROTOCOL_LEVEL;
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::network::invite::Invitation;
+use fingerpost_proto::network::members::Standing;
 use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::node::{Outcome, Peer, Reject};
 use fingerpost_proto::set::{SetKey, Slot};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
+use tokio::sync::oneshot;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Ends, Outgoing, RawFrame, ends, pump};
 use crate::clock;
-use crate::driver::{Command, DriverHandle};
+use crate::driver::{Command, DriverHandle, View};
 use crate::store::StoreReader;
 use crate::transport::{Admitted, PeerIdentity, StreamInUse, Visitor};
 
@@ -45,7 +48,9 @@ impl PeerService {
         let (identity, in_use) = Self::visitor(request)?;
         match identity.admitted {
             Admitted::Invitee => Ok((identity, in_use)),
-            Admitted::Member => Err(Status::permission_denied("only the holder of an invite's one-time key asks this")),
+            Admitted::Member | Admitted::Hosted => {
+                Err(Status::permission_denied("only the holder of an invite's one-time key asks this"))
+            }
         }
     }
 }
@@ -65,7 +70,13 @@ impl crate::rpc::peer_server::Peer for PeerService {
     async fn link(&self, request: Request<Streaming<RawFrame>>) -> Result<Response<Outgoing>, Status> {
         let (identity, in_use) = Self::visitor(&request)?;
         if identity.admitted != Admitted::Member {
-            return Err(Status::permission_denied("a one-time key may only ask to be introduced and admitted"));
+            let only = match identity.admitted {
+                Admitted::Hosted => {
+                    "a device of an organisation that this node carries may only call fingerpost.v1.Host"
+                }
+                _ => "a one-time key may only ask to be introduced and admitted",
+            };
+            return Err(Status::permission_denied(only));
         }
         let Ends { queue, outgoing, ends } = ends();
         let incoming = request.into_inner();
@@ -112,11 +123,14 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let (identity, _in_use) = Self::invitee(&request)?;
         let envelopes = request.into_inner().envelopes;
         let refusal = |refusal: String| Ok(Response::new(v1::AdmitReply { refusal }));
-        let registered = self.driver.look(move |view| view.invitation(&identity.key).cloned()).await;
-        let registered = registered.map_err(|error| Status::unavailable(error.to_string()))?;
-        if let Err(why) = check_claim(&envelopes, registered.as_ref()) {
-            return refusal(why);
-        }
+        let registered = self
+            .driver
+            .look(move |view| (view.invitation(&identity.key).cloned(), view.hosting.promises(&identity.key)));
+        let (registered, promises) = registered.await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let Knock { org, claims } = match check_claim(&envelopes, registered.as_ref(), promises) {
+            Ok(knock) => knock,
+            Err(why) => return refusal(why),
+        };
         let outcomes = self.driver.publish(envelopes).await.map_err(|error| Status::unavailable(error.to_string()))?;
         let outcomes = outcomes.ok_or_else(|| Status::failed_precondition("this node has no network yet"))?;
         let mut rejected: Vec<Reject> = outcomes
@@ -132,21 +146,45 @@ impl crate::rpc::peer_server::Peer for PeerService {
             tracing::warn!(name = why.name(), %why, "an organisation that knocked with an invite was not admitted");
             return refusal(format!("{}: {why}", why.name()));
         }
-        let used = Command::InviteUsed { key: identity.key };
+        if !claims {
+            let is_member =
+                move |view: &View<'_>| view.node.is_some_and(|node| node.standing(&org) == Standing::Member);
+            if !self.driver.look(is_member).await.map_err(|error| Status::unavailable(error.to_string()))? {
+                return refusal(format!(
+                    "invite: organisation {org} is not a member as far as this node knows, and claims no invitation of it; join with the code first"
+                ));
+            }
+        }
+        let (reply, answer) = oneshot::channel();
+        let used = Command::InviteUsed { key: identity.key, org, reply };
         self.driver.send(used).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        if let Err(why) = answer.await.map_err(|_| Status::unavailable("the node is shutting down; try again"))? {
+            return Err(Status::unavailable(why));
+        }
         tracing::info!(address = %identity.remote_address, "an organisation joined with an invite");
         refusal(String::new())
     }
 }
 
+/// Who knocks with a one-time key.
+#[derive(Debug, PartialEq, Eq)]
+struct Knock {
+    org: OrgId,
+    /// Its acceptance carries the invitation.
+    claims: bool,
+}
+
 /// Card and acceptance of one organisation, and the acceptance must carry the very invitation whose key knocks, while it is
-/// fresh by this node's clock. Errors are refusals: a name of `spec/09-errors.md`, a colon, words.
-fn check_claim(envelopes: &[Vec<u8>], registered: Option<&Invitation>) -> Result<(), String> {
+/// fresh by this node's clock. Where the node `promises` to carry whoever comes, a member may keep the acceptance that it has.
+/// Errors are refusals: a name of `spec/09-errors.md`, a colon, words.
+fn check_claim(envelopes: &[Vec<u8>], registered: Option<&Invitation>, promises: bool) -> Result<Knock, String> {
     let named = |why: Reject| format!("{}: {why}", why.name());
     if envelopes.len() > ADMIT_ENVELOPES_MAX {
         return Err(format!("invite: {} envelopes; at most {ADMIT_ENVELOPES_MAX} may be handed in", envelopes.len()));
     }
-    let (mut org, mut has_claimed) = (None, false);
+    let registered = registered.ok_or("invite: this node knows no invite with the key that knocks")?;
+    registered.check_fresh(clock::now_ms()).map_err(|error| named(Reject::Statement(error.into())))?;
+    let (mut org, mut has_accepted, mut claims) = (None, false, false);
     for envelope in envelopes {
         let version = SignedVersion::read(envelope.clone()).map_err(|error| named(error.into()))?;
         let header = version.header();
@@ -154,12 +192,15 @@ fn check_claim(envelopes: &[Vec<u8>], registered: Option<&Invitation>) -> Result
             return Err("invite: only the cards and the acceptance of one organisation may be handed in".to_owned());
         }
         if let Statement::Acceptance(invitation) = Statement::read(&version).map_err(|error| named(error.into()))? {
-            let invitation = invitation.filter(|invitation| Some(invitation.as_ref()) == registered);
-            let invitation = invitation.ok_or("invite: the acceptance does not carry the invitation that was sent")?;
-            let fresh = invitation.check_fresh(clock::now_ms());
-            fresh.map_err(|error| named(Reject::Statement(error.into())))?;
-            has_claimed = true;
+            has_accepted = true;
+            claims |= invitation.is_some_and(|invitation| *invitation == *registered);
+            if !claims && !promises {
+                return Err("invite: the acceptance does not carry the invitation that was sent".to_owned());
+            }
         }
     }
-    if has_claimed { Ok(()) } else { Err("invite: there is no acceptance among the envelopes".to_owned()) }
+    match org {
+        Some(org) if has_accepted => Ok(Knock { org, claims }),
+        _ => Err("invite: there is no acceptance among the envelopes".to_owned()),
+    }
 }

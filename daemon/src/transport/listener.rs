@@ -25,8 +25,8 @@ use tokio_stream::Stream;
 use super::connection::PeerConnection;
 use super::counters::{ListenerCounters, count};
 use super::seats::{Full, Seat, Seats};
-use super::tls::{ALPN, TlsIdentity, Verdict, server_config};
-use super::{Admission, PeerIdentity};
+use super::tls::{ALPN, Verdict, server_config};
+use super::{Admission, PeerIdentity, TlsIdentity};
 use fingerpost_proto::limits::LINKS_MAX;
 
 /// Open connections. Twice the links that a node keeps: room for invitees and for links made from both sides at once.
@@ -36,15 +36,17 @@ pub const CONNECTIONS_PER_KEY_MAX: usize = 4;
 /// Open connections of one organisation. In a mesh of 30 others all of them may be one organisation's nodes, two of them
 /// dialling anew; four times as many fit, so that no organisation keeps the others out.
 pub const CONNECTIONS_PER_ORGANISATION_MAX: usize = 32;
+/// Open connections of all organisations that this node carries: a quarter, so that guests never keep members' nodes out.
+pub const CONNECTIONS_HOSTED_MAX: usize = 32;
+/// Open connections of one organisation that this node carries. Commands run one after the other, on a few computers.
+pub const CONNECTIONS_PER_HOSTED_MAX: usize = 4;
 /// Sockets of one address (IPv6: one /64), handshakes included. Partners behind one NAT share it.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 /// Handshakes in progress. At about 30 KiB each: 8 MiB; one address can hold an eighth of them.
 pub const PENDING_HANDSHAKES_MAX: usize = 256;
-/// From `accept` to a complete handshake, and from there to the start of HTTP/2: two round trips, generously, on the
-/// slowest link.
+/// From `accept` to a complete handshake, and from there to the start of HTTP/2: two round trips on the slowest link.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// A connection over which nothing is asked, from its start or from the end of its last stream. A client opens its stream
-/// as soon as it is connected.
+/// A connection over which nothing is asked, from its start or the end of its last stream. Clients open one at once.
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
 /// Something waits to be written and the peer takes none of it. Longer than keepalive waits for a sign of life; on the
 /// slowest line some of it goes every second.
@@ -54,6 +56,8 @@ const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX * 8 <= PENDING_HANDSHAKES_MAX)
 const _: () = assert!(CONNECTIONS_PER_KEY_MAX <= CONNECTIONS_PER_ADDRESS_MAX);
 const _: () = assert!(CONNECTIONS_PER_KEY_MAX <= CONNECTIONS_PER_ORGANISATION_MAX);
 const _: () = assert!(CONNECTIONS_PER_ORGANISATION_MAX * 4 <= CONNECTIONS_MAX);
+const _: () = assert!(CONNECTIONS_HOSTED_MAX * 4 <= CONNECTIONS_MAX);
+const _: () = assert!(CONNECTIONS_PER_HOSTED_MAX * 8 <= CONNECTIONS_HOSTED_MAX);
 
 /// First pause after an error of `accept`; it doubles up to [`ACCEPT_PAUSE_MAX`].
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -73,6 +77,10 @@ pub struct ListenerLimits {
     pub connections_per_key_max: usize,
     /// [`CONNECTIONS_PER_ORGANISATION_MAX`].
     pub connections_per_organisation_max: usize,
+    /// [`CONNECTIONS_HOSTED_MAX`].
+    pub connections_hosted_max: usize,
+    /// [`CONNECTIONS_PER_HOSTED_MAX`].
+    pub connections_per_hosted_max: usize,
     /// [`CONNECTIONS_PER_ADDRESS_MAX`].
     pub connections_per_address_max: usize,
     /// [`PENDING_HANDSHAKES_MAX`].
@@ -91,6 +99,8 @@ impl Default for ListenerLimits {
             connections_max: CONNECTIONS_MAX,
             connections_per_key_max: CONNECTIONS_PER_KEY_MAX,
             connections_per_organisation_max: CONNECTIONS_PER_ORGANISATION_MAX,
+            connections_hosted_max: CONNECTIONS_HOSTED_MAX,
+            connections_per_hosted_max: CONNECTIONS_PER_HOSTED_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
             pending_handshakes_max: PENDING_HANDSHAKES_MAX,
             handshake_deadline: HANDSHAKE_DEADLINE,
@@ -339,7 +349,7 @@ impl Shared {
                     self.log(|| tracing::info!(%remote, "closed: the client did not ask for h2"));
                     return None;
                 };
-                match seat.settle(key, self.admission.organisation(&key)) {
+                match seat.settle(key, self.admission.organisation(&key), admitted) {
                     Ok(when_cut) => {
                         let identity = PeerIdentity { key, admitted, remote_address: remote };
                         Some(PeerConnection::new(stream, identity, when_cut, &self.limits, seat))
@@ -370,7 +380,8 @@ impl Shared {
             Full::Pending => "pending_handshakes_max",
             Full::Address => "connections_per_address_max",
             Full::Key => "connections_per_key_max",
-            Full::Organisation => "connections_per_organisation_max",
+            Full::Organisation => "connections_per_organisation_max or connections_per_hosted_max",
+            Full::Hosted => "connections_hosted_max",
         };
         self.log(|| tracing::info!(%remote, limit, "closed: a limit of connections is reached"));
     }

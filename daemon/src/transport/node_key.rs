@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::SigningKey;
+pub(super) use fingerpost_cli::transport::tls::public_half;
 use fingerpost_proto::key::PublicKey;
 use zeroize::Zeroizing;
 
@@ -153,12 +154,6 @@ impl std::fmt::Debug for NodeKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NodeKey({})", self.public)
     }
-}
-
-/// The public half of a signing key, as the protocol names it.
-pub(super) fn public_half(signing: &SigningKey) -> PublicKey {
-    PublicKey::from_bytes(signing.verifying_key().as_bytes())
-        .expect("a public key derived from a secret one is a canonical point of the prime-order group")
 }
 
 fn fault<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> NodeKeyError + use<'a> {

@@ -12,6 +12,7 @@ use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use tokio::sync::oneshot;
 
+use super::Admitted;
 use super::listener::ListenerLimits;
 
 /// The limit that left no seat.
@@ -22,6 +23,7 @@ pub(super) enum Full {
     Address,
     Key,
     Organisation,
+    Hosted,
 }
 
 /// Shared table of the sockets of one listener.
@@ -37,6 +39,9 @@ struct Table {
     by_address: HashMap<IpAddr, usize>,
     by_key: HashMap<PublicKey, usize>,
     by_org: HashMap<OrgId, usize>,
+    /// Those of organisations that this node carries, and of each.
+    hosted: usize,
+    by_hosted: HashMap<OrgId, usize>,
     open: HashMap<u64, Open>,
     next: u64,
 }
@@ -50,8 +55,23 @@ struct Open {
 pub(super) struct Seat {
     seats: Seats,
     network: IpAddr,
-    /// Number in the table of open connections, key and whose it is; `None` while the handshake runs.
-    open: Option<(u64, PublicKey, Option<OrgId>)>,
+    /// Its entry in the table of open connections; `None` while the handshake runs.
+    open: Option<Settled>,
+}
+
+/// Number in the table of open connections, key, whose it is, and as what it was admitted.
+struct Settled {
+    number: u64,
+    key: PublicKey,
+    org: Option<OrgId>,
+    admitted: Admitted,
+}
+
+impl Table {
+    /// What the organisation's connections are counted in: those of one that is carried apart from those of its nodes.
+    fn of_org(&mut self, admitted: Admitted) -> &mut HashMap<OrgId, usize> {
+        if admitted == Admitted::Hosted { &mut self.by_hosted } else { &mut self.by_org }
+    }
 }
 
 impl Seats {
@@ -103,10 +123,15 @@ impl Seats {
 }
 
 impl Seat {
-    /// Turns the seat of a handshake into that of a connection of `key`, which belongs to `org`.
+    /// Turns the seat of a handshake into that of a connection of `key`, which belongs to `org` and was admitted so.
     ///
     /// The receiver resolves when the connection has to be closed.
-    pub(super) fn settle(&mut self, key: PublicKey, org: Option<OrgId>) -> Result<oneshot::Receiver<()>, Full> {
+    pub(super) fn settle(
+        &mut self,
+        key: PublicKey,
+        org: Option<OrgId>,
+        admitted: Admitted,
+    ) -> Result<oneshot::Receiver<()>, Full> {
         let seats = self.seats.clone();
         let mut table = seats.lock();
         if table.open.len() >= seats.limits.connections_max {
@@ -115,8 +140,15 @@ impl Seat {
         if table.by_key.get(&key).is_some_and(|count| *count >= seats.limits.connections_per_key_max) {
             return Err(Full::Key);
         }
-        let of_org = org.and_then(|org| table.by_org.get(&org));
-        if of_org.is_some_and(|count| *count >= seats.limits.connections_per_organisation_max) {
+        let is_hosted = admitted == Admitted::Hosted;
+        if is_hosted && table.hosted >= seats.limits.connections_hosted_max {
+            return Err(Full::Hosted);
+        }
+        let per_org_max = match is_hosted {
+            true => seats.limits.connections_per_hosted_max,
+            false => seats.limits.connections_per_organisation_max,
+        };
+        if org.is_some_and(|org| table.of_org(admitted).get(&org).is_some_and(|count| *count >= per_org_max)) {
             return Err(Full::Organisation);
         }
         let (cut, when_cut) = oneshot::channel();
@@ -124,11 +156,12 @@ impl Seat {
         table.next += 1;
         table.pending -= 1;
         *table.by_key.entry(key).or_default() += 1;
+        table.hosted += usize::from(is_hosted);
         if let Some(org) = org {
-            *table.by_org.entry(org).or_default() += 1;
+            *table.of_org(admitted).entry(org).or_default() += 1;
         }
         table.open.insert(number, Open { key, cut });
-        self.open = Some((number, key, org));
+        self.open = Some(Settled { number, key, org, admitted });
         Ok(when_cut)
     }
 }
@@ -138,12 +171,13 @@ impl Drop for Seat {
         let mut table = self.seats.lock();
         match self.open {
             None => table.pending -= 1,
-            Some((number, key, org)) => {
+            Some(Settled { number, key, org, admitted }) => {
                 // Already gone when the connection was cut.
                 table.open.remove(&number);
                 release(&mut table.by_key, key);
+                table.hosted -= usize::from(admitted == Admitted::Hosted);
                 if let Some(org) = org {
-                    release(&mut table.by_org, org);
+                    release(table.of_org(admitted), org);
                 }
             }
         }
@@ -178,6 +212,8 @@ mod tests {
             connections_max: 3,
             connections_per_key_max: 2,
             connections_per_organisation_max: 2,
+            connections_hosted_max: 2,
+            connections_per_hosted_max: 1,
             connections_per_address_max: 4,
             pending_handshakes_max: 5,
             ..ListenerLimits::default()
@@ -226,10 +262,10 @@ mod tests {
     fn the_last_seat_of_a_key_is_given_and_the_next_is_refused() {
         let seats = seats();
         let mut held: Vec<Seat> = (0..3).map(|last| seats.take(address(last)).unwrap()).collect();
-        held[0].settle(key(1), None).unwrap();
-        held[1].settle(key(1), None).unwrap();
-        assert_eq!(held[2].settle(key(1), None).err(), Some(Full::Key));
-        held[2].settle(key(2), None).unwrap();
+        held[0].settle(key(1), None, Admitted::Member).unwrap();
+        held[1].settle(key(1), None, Admitted::Member).unwrap();
+        assert_eq!(held[2].settle(key(1), None, Admitted::Member).err(), Some(Full::Key));
+        held[2].settle(key(2), None, Admitted::Member).unwrap();
     }
 
     #[test]
@@ -237,15 +273,33 @@ mod tests {
         let seats = seats();
         let mut held: Vec<Seat> = (0..3).map(|last| seats.take(address(last)).unwrap()).collect();
         let (org, other) = (Some(OrgId([1; 32])), Some(OrgId([2; 32])));
-        held[0].settle(key(1), org).unwrap();
-        held[1].settle(key(2), org).unwrap();
-        assert_eq!(held[2].settle(key(3), org).err(), Some(Full::Organisation));
-        held[2].settle(key(3), other).unwrap();
+        held[0].settle(key(1), org, Admitted::Member).unwrap();
+        held[1].settle(key(2), org, Admitted::Member).unwrap();
+        assert_eq!(held[2].settle(key(3), org, Admitted::Member).err(), Some(Full::Organisation));
+        held[2].settle(key(3), other, Admitted::Member).unwrap();
         held.remove(0);
         let mut next = seats.take(address(4)).unwrap();
-        next.settle(key(3), org).unwrap();
+        next.settle(key(3), org, Admitted::Member).unwrap();
         drop((held, next));
         assert!(seats.lock().by_org.is_empty(), "nothing is kept of organisations without a seat");
+    }
+
+    #[test]
+    fn the_last_seat_of_one_that_is_carried_and_of_all_that_are_is_given_and_the_next_refused() {
+        let seats = seats();
+        let mut held: Vec<Seat> = (0..4).map(|last| seats.take(address(last)).unwrap()).collect();
+        let (org, other, third) = (Some(OrgId([1; 32])), Some(OrgId([2; 32])), Some(OrgId([3; 32])));
+        held[0].settle(key(1), org, Admitted::Hosted).unwrap();
+        assert_eq!(held[1].settle(key(2), org, Admitted::Hosted).err(), Some(Full::Organisation));
+        held[1].settle(key(2), other, Admitted::Hosted).unwrap();
+        assert_eq!(held[2].settle(key(3), third, Admitted::Hosted).err(), Some(Full::Hosted));
+        // What guests occupy is not their organisation's share of links.
+        held[2].settle(key(3), org, Admitted::Member).unwrap();
+        held.remove(0);
+        let mut next = seats.take(address(5)).unwrap();
+        next.settle(key(4), third, Admitted::Hosted).unwrap();
+        drop((held, next));
+        assert!(seats.lock().by_hosted.is_empty() && seats.lock().hosted == 0);
     }
 
     #[test]
@@ -253,9 +307,9 @@ mod tests {
         let seats = seats();
         let mut held: Vec<Seat> = (0..4).map(|last| seats.take(address(last)).unwrap()).collect();
         for (number, seat) in held.iter_mut().take(3).enumerate() {
-            seat.settle(key(u8::try_from(number).unwrap()), None).unwrap();
+            seat.settle(key(u8::try_from(number).unwrap()), None, Admitted::Member).unwrap();
         }
-        assert_eq!(held[3].settle(key(9), None).err(), Some(Full::Connections));
+        assert_eq!(held[3].settle(key(9), None, Admitted::Member).err(), Some(Full::Connections));
         assert_eq!(seats.take(address(9)).err(), Some(Full::Connections));
         held.remove(0);
         assert!(seats.take(address(9)).is_ok());
@@ -265,8 +319,8 @@ mod tests {
     fn only_connections_of_refused_keys_are_cut() {
         let seats = seats();
         let mut held: Vec<Seat> = (0..2).map(|last| seats.take(address(last)).unwrap()).collect();
-        let mut first = held[0].settle(key(1), None).unwrap();
-        let mut second = held[1].settle(key(2), None).unwrap();
+        let mut first = held[0].settle(key(1), None, Admitted::Member).unwrap();
+        let mut second = held[1].settle(key(2), None, Admitted::Member).unwrap();
         assert_eq!(seats.cut_unless(|asked| *asked == key(2)), 1);
         assert_eq!(first.try_recv(), Ok(()));
         assert!(second.try_recv().is_err());

@@ -20,13 +20,15 @@ use crate::v1;
 
 /// First characters of an invite code.
 pub const INVITE_PREFIX: &str = "fp1:";
+/// First characters of one whose node also promises to carry the organisation that uses it.
+pub const HOSTING_PREFIX: &str = "fph1:";
 const CHECKSUM_BYTES: usize = 4;
 
 /// Why an invite is not accepted.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InviteError {
     /// Not an invite code at all.
-    #[error("this is not an invite: it must begin with {INVITE_PREFIX}; copy the whole line")]
+    #[error("this is not an invite: it must begin with {INVITE_PREFIX} or {HOSTING_PREFIX}; copy the whole line")]
     NotAnInvite,
     /// Characters are missing or changed.
     #[error("the invite is damaged: {reason}; copy the whole of it again")]
@@ -166,6 +168,8 @@ pub struct InviteCode {
     pub inviter_name: String,
     /// For people.
     pub network_name: String,
+    /// The node that answers promises to carry the organisation that joins (`spec/14-hosting.md`).
+    pub carries: bool,
 }
 
 impl std::fmt::Debug for InviteCode {
@@ -178,7 +182,7 @@ impl std::fmt::Debug for InviteCode {
 }
 
 impl InviteCode {
-    /// `fp1:` and base64url of the protobuf message and the first four bytes of its BLAKE3. The result is secret, too.
+    /// `fp1:` (`fph1:` of a host) and base64url of the protobuf message and the first four bytes of its BLAKE3. The result is secret, too.
     pub fn encode(&self) -> String {
         let mut message = v1::InviteCode {
             network: self.network.0.to_vec(),
@@ -196,7 +200,7 @@ impl InviteCode {
         let checksum = blake3::hash(&bytes);
         bytes.extend_from_slice(&checksum.as_bytes()[..CHECKSUM_BYTES]);
         let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
-        format!("{INVITE_PREFIX}{}", *text)
+        format!("{}{}", if self.carries { HOSTING_PREFIX } else { INVITE_PREFIX }, *text)
     }
 
     /// Reads a pasted code; white space anywhere in it is ignored. Errors: [`InviteError`]. Nothing is signed or dialled.
@@ -208,7 +212,11 @@ impl InviteCode {
         let mut pasted = Zeroizing::new(String::with_capacity(found));
         pasted.extend(text.chars().filter(|character| !character.is_whitespace()));
         let text = pasted;
-        let encoded = text.strip_prefix(INVITE_PREFIX).ok_or(InviteError::NotAnInvite)?;
+        let (encoded, carries) = match (text.strip_prefix(INVITE_PREFIX), text.strip_prefix(HOSTING_PREFIX)) {
+            (Some(encoded), _) => (encoded, false),
+            (None, Some(encoded)) => (encoded, true),
+            (None, None) => return Err(InviteError::NotAnInvite),
+        };
         let damaged = |reason| InviteError::Damaged { reason };
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| damaged("a character does not belong there"))?;
         let bytes = Zeroizing::new(bytes);
@@ -246,6 +254,7 @@ impl InviteCode {
             addresses: code.addresses,
             inviter_name: code.inviter_name,
             network_name: code.network_name,
+            carries,
         })
     }
 
@@ -302,6 +311,7 @@ mod tests {
             addresses: vec!["node.example:7474".into()],
             inviter_name: "Forum".into(),
             network_name: "City".into(),
+            carries: false,
         }
     }
 
@@ -311,6 +321,15 @@ mod tests {
         assert_eq!(InviteCode::decode(&text), Ok(code()));
         let (a, b) = text.split_at(100);
         assert_eq!(InviteCode::decode(&format!(" {a}\r\n {b}\n")), Ok(code()));
+    }
+
+    #[test]
+    fn a_code_of_a_host_differs_in_its_first_characters_only_and_reads_back() {
+        let hosting = InviteCode { carries: true, ..code() };
+        let text = hosting.encode();
+        assert_eq!(InviteCode::decode(&text).as_ref(), Ok(&hosting));
+        assert_eq!(text.strip_prefix(HOSTING_PREFIX), code().encode().strip_prefix(INVITE_PREFIX));
+        assert_eq!(hosting.check_words(), code().check_words());
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! Spec: `spec/05-network.md`, section 6.
 
+use std::future::Future;
+use std::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::network::charter::{Charter, CharterError};
@@ -10,52 +13,71 @@ use fingerpost_proto::network::succession::Succession;
 use fingerpost_proto::v1;
 use tonic::transport::Channel;
 
-use crate::clock;
+use crate::output::moment::now_ms;
 use crate::rpc::peer_client::PeerClient;
 use crate::transport::{DIAL_DEADLINE, DialError, TlsError, TlsIdentity, dial};
 
+/// Longest silence of the inviter's node. It puts card and acceptance on stable storage before it answers.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
 /// Why joining failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum JoinError {
+pub enum JoinError {
+    /// The code.
     #[error(transparent)]
     Invite(#[from] InviteError),
+    /// No certificate for the one-time key.
     #[error("cannot use the invite's one-time key: {0}")]
     Tls(#[from] TlsError),
+    /// Nobody who is the inviter's node answers.
     #[error("no address on the invite could be reached; the last: {0}")]
     Dial(#[from] DialError),
+    /// The node's own words, cut.
     #[error("the inviter's node answered: {0}")]
     Refused(String),
     /// The connection ended first. The request may have been carried out.
     #[error("the connection to the inviter's node ended before it had answered ({0}); try again")]
     NoAnswer(String),
+    /// The charter breaks a rule.
     #[error("the inviter's node sent a charter that cannot be used: {0}")]
     Charter(#[from] CharterError),
+    /// The charter is not the one of the invite.
     #[error(
         "the inviter's node sent the charter of another network ({found}); the invite is for {expected}. Do not join; ask the inviter"
     )]
-    OtherNetwork { found: fingerpost_proto::id::NetworkId, expected: fingerpost_proto::id::NetworkId },
+    OtherNetwork {
+        /// Digest of the charter that came.
+        found: fingerpost_proto::id::NetworkId,
+        /// The network of the invite.
+        expected: fingerpost_proto::id::NetworkId,
+    },
+    /// No card that came proves the invitation.
     #[error("the cards that came are not signed cards of the inviter in this network. Do not join; ask the inviter")]
     ForeignCard,
 }
 
 /// What an introduction brought, checked against the invite.
-pub(crate) struct Introduction {
-    pub(crate) charter: Vec<u8>,
-    pub(crate) inviter_cards: Vec<Vec<u8>>,
-    pub(crate) clock_ms: u64,
+pub struct Introduction {
+    /// Bytes of the network's charter.
+    pub charter: Vec<u8>,
+    /// Envelopes that prove the inviter's card.
+    pub inviter_cards: Vec<Vec<u8>>,
+    /// The node's clock, Unix milliseconds.
+    pub clock_ms: u64,
 }
 
 /// A connection to the inviter's node under the one-time key.
-pub(crate) struct Joining {
-    pub(crate) code: InviteCode,
+pub struct Joining {
+    /// What was pasted.
+    pub code: InviteCode,
     client: PeerClient<Channel>,
 }
 
 impl Joining {
     /// Reads the code and connects to the first address that answers.
-    pub(crate) async fn start(code: &str) -> Result<Joining, JoinError> {
+    pub async fn start(code: &str) -> Result<Joining, JoinError> {
         let code = InviteCode::decode(code)?;
-        code.invitation.check_fresh(clock::now_ms())?;
+        code.invitation.check_fresh(now_ms())?;
         let identity = TlsIdentity::new(&SigningKey::from_bytes(&code.one_time_seed))?;
         let mut last = None;
         for address in &code.addresses {
@@ -69,9 +91,9 @@ impl Joining {
     }
 
     /// Fetches charter and inviter's card, and checks that they are those of the invite.
-    pub(crate) async fn introduce(&mut self) -> Result<Introduction, JoinError> {
+    pub async fn introduce(&mut self) -> Result<Introduction, JoinError> {
         let request = v1::IntroduceRequest { level: PROTOCOL_LEVEL };
-        let reply = self.client.introduce(request).await.map_err(refused)?.into_inner();
+        let reply = answer(self.client.introduce(request)).await?;
         let charter = Charter::read(&reply.charter)?;
         if charter.network != self.code.network {
             return Err(JoinError::OtherNetwork { found: charter.network, expected: self.code.network });
@@ -84,13 +106,20 @@ impl Joining {
     }
 
     /// Hands in cards and acceptance. After [`JoinError::NoAnswer`] they may have been taken all the same.
-    pub(crate) async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
-        let reply = self.client.admit(v1::AdmitRequest { envelopes }).await.map_err(refused)?.into_inner();
+    pub async fn admit(&mut self, envelopes: Vec<Vec<u8>>) -> Result<(), JoinError> {
+        let reply = answer(self.client.admit(v1::AdmitRequest { envelopes })).await?;
         if reply.refusal.is_empty() {
             Ok(())
         } else {
             Err(JoinError::Refused(reply.refusal.chars().take(500).collect()))
         }
+    }
+}
+
+async fn answer<T>(asked: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T, JoinError> {
+    match tokio::time::timeout(ANSWER_WAIT, asked).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner).map_err(refused),
+        Err(_) => Err(JoinError::NoAnswer(format!("it said nothing for {} s", ANSWER_WAIT.as_secs()))),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Always: a returned channel belongs to a server that proved `expected` *and* has answered: in TLS 1.3 the client's
 //! handshake is complete before the server has looked at the client's key, so a refusal comes later, as an alert in place
 //! of the first HTTP/2 frame. The channel never connects again by itself; when it ends, dial again.
-//! Spec: `spec/06-link.md`, sections 1.3, 1.4 and 1.7. Tested: `transport/tests.rs`.
+//! Spec: `spec/06-link.md`, sections 1.3, 1.4 and 1.7. Tested: `daemon/src/transport/tests.rs`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
