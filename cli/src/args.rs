@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
-pub use records::{ConfirmArgs, ImportArgs, ListArgs, ShowArgs, WithdrawArgs};
+pub use records::{ConfirmArgs, ImportArgs, ListArgs, ShowArgs, WhoSeesArgs, WithdrawArgs};
 
 use crate::output::{Colour, Format};
 use crate::settings::HOME_VARIABLE;
@@ -181,6 +181,15 @@ Examples:
   fingerpost show 3d2f8a51-9a1b-5a0e-8f43-0c9a66f2f1aa -o json"
     )]
     Show(ShowArgs),
+    /// Who can read a record, or would, in plain words: before you publish, or after
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost who-sees --audience members                not published yet: who would read it?
+  fingerpost who-sees service:drop-in"
+    )]
+    WhoSees(WhoSeesArgs),
     /// Take records back: they leave every feed and do not return
     #[command(
         help_template = TEMPLATE,

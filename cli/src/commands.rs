@@ -26,6 +26,7 @@ mod status;
 mod turn;
 mod voice;
 mod vouch;
+mod who_sees;
 mod why;
 mod withdraw;
 
@@ -60,6 +61,7 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Template => session.printer.raw(crate::import::template()).map(|()| Exit::Done),
         Command::List(args) => list::run(&session, args).await,
         Command::Show(args) => show::run(&session, args).await,
+        Command::WhoSees(args) => who_sees::run(&session, args).await,
         Command::Withdraw(args) => withdraw::run(&session, args).await,
         Command::Confirm(args) => confirm::run(&session, args).await,
         Command::Status => status::run(&session).await,
