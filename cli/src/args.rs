@@ -2,6 +2,7 @@
 
 mod devices;
 mod membership;
+mod mirrors;
 mod records;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
+pub use mirrors::{MirrorAllowArgs, MirrorCodeArgs, MirrorCommand, MirrorForbidArgs};
 pub use records::{ConfirmArgs, ImportArgs, ListArgs, ShowArgs, WhoSeesArgs, WithdrawArgs};
 
 use crate::output::{Colour, Format};
@@ -257,6 +259,21 @@ Examples:
   fingerpost block \"Old Mill\" --lift"
     )]
     Block(BlockArgs),
+    /// Read-only mirrors: give a website its own copy of everything public
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost mirror code                                one line for whoever runs the mirror
+  fingerpost mirror allow 1f3870be… --label \"Town website\"
+  fingerpost mirror list
+  fingerpost mirror forbid \"Town website\""
+    )]
+    Mirror {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: MirrorCommand,
+    },
     /// The computers and nodes that act for your organisation: list, add and remove them
     #[command(
         help_template = TEMPLATE,

@@ -101,6 +101,21 @@ impl NodeClient {
         Ok(self.client.clone().block(request).await?.into_inner())
     }
 
+    /// Lets a read-only mirror get the public set from the node.
+    pub async fn allow_mirror(&self, request: v1::AllowMirrorRequest) -> Result<v1::AllowMirrorReply, Failure> {
+        Ok(self.client.clone().allow_mirror(request).await?.into_inner())
+    }
+
+    /// Takes that back.
+    pub async fn forbid_mirror(&self, request: v1::ForbidMirrorRequest) -> Result<v1::ForbidMirrorReply, Failure> {
+        Ok(self.client.clone().forbid_mirror(request).await?.into_inner())
+    }
+
+    /// Read-only mirrors that the node allows.
+    pub async fn mirrors(&self) -> Result<Vec<v1::MirrorState>, Failure> {
+        Ok(self.client.clone().mirrors(v1::MirrorsRequest {}).await?.into_inner().mirrors)
+    }
+
     /// Gives the node its network.
     pub async fn create_network(&self, request: v1::CreateNetworkRequest) -> Result<v1::CreateNetworkReply, Failure> {
         Ok(self.client.clone().create_network(request).await?.into_inner())

@@ -13,6 +13,7 @@ mod join;
 mod leave;
 mod list;
 mod members;
+mod mirror;
 mod network;
 mod object;
 mod outcome;
@@ -72,6 +73,7 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Object(args) => object::run(&session, args).await,
         Command::Leave(args) => leave::run(&session, args).await,
         Command::Block(args) => block::run(&session, args).await,
+        Command::Mirror { command } => mirror::run(&session, command).await,
         Command::Device { command } => device::run(&session, command).await,
         Command::Revoke(args) => revoke::run(&session, args).await,
         Command::Recover(args) => recover::run(&session, args).await,

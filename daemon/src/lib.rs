@@ -23,6 +23,7 @@ mod driver;
 pub mod feed;
 pub mod link;
 pub mod log;
+pub mod mirror;
 pub mod store;
 pub mod transport;
 mod verifier;

@@ -70,6 +70,8 @@ pub enum Admitted {
     Member,
     /// The holder of a registered invite's one-time key. May only ask to be introduced and admitted.
     Invitee,
+    /// A read-only mirror that the operator allowed. May ask to be introduced, and link.
+    Mirror,
 }
 
 /// Decides which keys may connect.
@@ -80,7 +82,8 @@ pub trait Admission: Send + Sync {
     /// Returns what `key` is admitted as, or `None` to refuse the handshake.
     fn admit(&self, key: &PublicKey) -> Option<Admitted>;
 
-    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, or the inviter's.
+    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, the inviter's,
+    /// or for a mirror that of this node.
     fn organisation(&self, key: &PublicKey) -> Option<OrgId>;
 }
 

@@ -68,8 +68,8 @@ fn a_home_that_others_may_read_is_refused_with_the_command_that_closes_it() {
 fn who_sees_names_the_members_that_would_read_a_record_and_the_fields_that_tell_a_place() {
     let cluster = Cluster::found(2).unwrap();
     let [first, second] = &cluster.nodes[..] else { panic!("two nodes") };
-    let csv = "kind,id,audience,name,organisation,role,phone\norganisation,lantern,members,Lantern,,owner,\n\
-               service,line,members,Case line,lantern,owner,0115 496 0123\n";
+    let csv = "kind,id,audience,name,description,organisation,role,phone\norganisation,lantern,members,Lantern,Helps.,,owner,\n\
+               service,line,members,Case line,By phone.,lantern,owner,0115 496 0123\n";
     let imported = first.import(csv).unwrap();
     assert_eq!(imported.code, 0, "{imported:?}");
     let seen = first.json(&["who-sees", "service:line"]).unwrap();

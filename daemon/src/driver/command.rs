@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::blocking::Blocked;
 use super::invites::Invites;
 use super::links::{FramesInWork, LinkQueue};
+use super::mirrors::Mirrors;
 use crate::store::{Store, Usage};
 
 /// A cause for the driver.
@@ -41,6 +42,10 @@ pub(crate) enum Command {
     RegisterInvite { invitation: v1::Invitation, reply: oneshot::Sender<Result<(), String>> },
     /// Show an organisation's records no more, or again. Answers whether anything changed, or why not.
     Block { org: OrgId, lift: bool, reply: oneshot::Sender<Result<bool, String>> },
+    /// Let a read-only mirror in. Answers whether anything changed, or why not.
+    AllowMirror { key: PublicKey, label: String, reply: oneshot::Sender<Result<bool, String>> },
+    /// Let it in no more; its link ends.
+    ForbidMirror { key: PublicKey, reply: oneshot::Sender<Result<bool, String>> },
     /// The one-time key opened the door once; that was all it was for.
     InviteUsed { key: PublicKey },
     /// Look at the state between two batches.
@@ -68,6 +73,9 @@ pub(crate) struct View<'a> {
     pub(super) invites: &'a Invites,
     /// Organisations that this node does not show.
     pub(crate) blocked: &'a Blocked,
+    /// Mirrors that may get the public set from this node.
+    pub(crate) mirrors: &'a Mirrors,
+    pub(super) own_key: PublicKey,
 }
 
 impl View<'_> {

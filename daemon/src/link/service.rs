@@ -45,7 +45,9 @@ impl PeerService {
         let (identity, in_use) = Self::visitor(request)?;
         match identity.admitted {
             Admitted::Invitee => Ok((identity, in_use)),
-            Admitted::Member => Err(Status::permission_denied("only the holder of an invite's one-time key asks this")),
+            Admitted::Member | Admitted::Mirror => {
+                Err(Status::permission_denied("only the holder of an invite's one-time key asks this"))
+            }
         }
     }
 }
@@ -64,7 +66,7 @@ impl crate::rpc::peer_server::Peer for PeerService {
 
     async fn link(&self, request: Request<Streaming<RawFrame>>) -> Result<Response<Outgoing>, Status> {
         let (identity, in_use) = Self::visitor(&request)?;
-        if identity.admitted != Admitted::Member {
+        if identity.admitted == Admitted::Invitee {
             return Err(Status::permission_denied("a one-time key may only ask to be introduced and admitted"));
         }
         let Ends { queue, outgoing, ends } = ends();
@@ -80,7 +82,10 @@ impl crate::rpc::peer_server::Peer for PeerService {
     }
 
     async fn introduce(&self, request: Request<v1::IntroduceRequest>) -> Result<Response<v1::IntroduceReply>, Status> {
-        let (PeerIdentity { key, .. }, _in_use) = Self::invitee(&request)?;
+        let (PeerIdentity { key, admitted, .. }, _in_use) = Self::visitor(&request)?;
+        if admitted == Admitted::Member {
+            return Err(Status::permission_denied("members know the network; only who comes new to it asks this"));
+        }
         let level = request.get_ref().level;
         if level != PROTOCOL_LEVEL {
             let message =
@@ -91,7 +96,11 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let charter = charter.ok_or_else(|| Status::failed_precondition("this node has no network yet"))?;
         let slots = self.driver.look(move |view| {
             let Some(node) = view.node else { return Vec::new() };
-            let Some(inviter) = view.invitation(&key).map(|invitation| invitation.inviter) else { return Vec::new() };
+            let inviter = match admitted {
+                Admitted::Mirror => view.own_org(),
+                _ => view.invitation(&key).map(|invitation| invitation.inviter),
+            };
+            let Some(inviter) = inviter else { return Vec::new() };
             let first = SetKey::first_of(Class::Network, &inviter);
             let keys = node.set(Audience::Public).range(&first, None).take_while(|(key, _)| key.0[..8] == first.0[..8]);
             keys.map(|(key, _)| Slot { audience: Audience::Public, key }).collect::<Vec<_>>()

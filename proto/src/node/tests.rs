@@ -7,6 +7,7 @@ mod catching_up;
 mod deadlines;
 mod limits;
 mod membership;
+mod mirrors;
 mod patience;
 mod spreading;
 mod statements;
