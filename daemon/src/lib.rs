@@ -10,6 +10,7 @@
 //! | `admin` | what admins ask over the unix socket |
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
 //! | [`demo`] | three nodes and an invented city |
+//! | [`mirror`] | the home of a read-only mirror |
 //! | [`config`] | the strict configuration file |
 //! | [`log`] | one harmless line for each event |
 

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::{MIRRORS_MAX, NAME_BYTES_MAX};
-use fingerpost_proto::node::Input;
+use fingerpost_proto::node::{Input, Node};
 use fingerpost_proto::time::UnixMillis;
 use fingerpost_proto::v1;
 use prost::Message;
 
-use super::{Driver, View};
+use super::{Driver, View, short};
 use crate::clock;
 use crate::store::{self, StoreError};
 
@@ -79,7 +79,9 @@ impl Driver {
         let mut mirrors = self.mirrors.clone();
         let allowed_ms = mirrors.get(&key).map_or_else(clock::now_ms, |mirror| mirror.allowed_ms);
         mirrors.insert(key, AllowedMirror { label, allowed_ms });
-        self.change_mirrors(mirrors)
+        self.change_mirrors(mirrors)?;
+        tracing::info!(peer = %short(&key), "an admin allowed a read-only mirror");
+        Ok(true)
     }
 
     /// Takes that back; its link ends at once. False when it was not allowed. Errors: in words; nothing is changed then.
@@ -88,16 +90,17 @@ impl Driver {
         if mirrors.remove(key).is_none() {
             return Ok(false);
         }
-        self.change_mirrors(mirrors)
+        self.change_mirrors(mirrors)?;
+        tracing::info!(peer = %short(key), "an admin forbade a read-only mirror");
+        Ok(true)
     }
 
-    fn change_mirrors(&mut self, mirrors: Mirrors) -> Result<bool, String> {
+    fn change_mirrors(&mut self, mirrors: Mirrors) -> Result<(), String> {
         self.keep(MIRRORS, write(&mirrors)).map_err(|error| error.to_string())?;
         self.mirrors = mirrors;
         self.tell_mirrors();
         self.refresh_members();
-        tracing::info!(mirrors = self.mirrors.len(), "an admin changed which mirrors are allowed");
-        Ok(true)
+        Ok(())
     }
 
     /// Reads the list.
@@ -127,7 +130,7 @@ impl View<'_> {
     }
 }
 
-fn owner_of(node: &fingerpost_proto::node::Node, own_key: &PublicKey) -> Option<OrgId> {
+fn owner_of(node: &Node, own_key: &PublicKey) -> Option<OrgId> {
     node.member_nodes().find(|(key, ..)| key == own_key).map(|(_, org, _)| org)
 }
 

@@ -75,7 +75,7 @@ impl Node {
     /// True when this audience's records may go to the peer: members' records go to nodes of known members only.
     ///
     /// A newcomer's link to its inviter is up before the newcomer knows who is a member: until then it asks, and gives
-    /// nothing but public records.
+    /// nothing but public records. A mirror, here or there, shares public records only.
     pub(super) fn shares(&self, peer: &Peer, audience: Audience) -> bool {
         audience == Audience::Public
             || is_out(Canary::Audience)
