@@ -157,11 +157,13 @@ mod tests {
 
     #[test]
     fn the_home_of_a_node_is_never_turned_into_a_mirrors() {
-        let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("org.card"), "x").unwrap();
-        let refused = MirrorSources::prepare(home.path(), &[code(1, 9)]).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("node");
+        prepare_home(&home).unwrap();
+        fs::write(home.join("org.card"), "x").unwrap();
+        let refused = MirrorSources::prepare(&home, &[code(1, 9)]).unwrap_err();
         assert!(matches!(refused, MirrorError::NotAMirror { .. }), "{refused}");
-        assert!(!home.path().join(MIRROR_FILE).exists());
+        assert!(!home.join(MIRROR_FILE).exists());
     }
 
     #[test]
