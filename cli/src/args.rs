@@ -3,6 +3,7 @@
 mod devices;
 mod hosting;
 mod membership;
+mod mirrors;
 mod records;
 
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use clap::{Args, Parser, Subcommand};
 pub use devices::{DeviceAddArgs, DeviceCommand, DeviceRemoveArgs, DeviceRequestArgs, RecoverArgs, RevokeArgs};
 pub use hosting::{HostCommand, HostStopArgs, MoveArgs};
 pub use membership::{BlockArgs, LeaveArgs, ObjectArgs, VouchArgs, WhyArgs};
-pub use records::{ConfirmArgs, ImportArgs, ListArgs, ReceiptsArgs, RedactArgs, ShowArgs, WithdrawArgs};
+pub use mirrors::{MirrorAllowArgs, MirrorCodeArgs, MirrorCommand, MirrorForbidArgs};
+pub use records::{ConfirmArgs, ImportArgs, ListArgs, ReceiptsArgs, RedactArgs, ShowArgs, WhoSeesArgs, WithdrawArgs};
 
 use crate::output::{Colour, Format};
 use crate::settings::HOME_VARIABLE;
@@ -207,6 +209,15 @@ Examples:
   fingerpost show 3d2f8a51-9a1b-5a0e-8f43-0c9a66f2f1aa -o json"
     )]
     Show(ShowArgs),
+    /// Who can read a record, or would, in plain words: before you publish, or after
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost who-sees --audience members                not published yet: who would read it?
+  fingerpost who-sees service:drop-in"
+    )]
+    WhoSees(WhoSeesArgs),
     /// Take records back: they leave every feed and do not return
     #[command(
         help_template = TEMPLATE,
@@ -292,6 +303,21 @@ Examples:
   fingerpost block \"Old Mill\" --lift"
     )]
     Block(BlockArgs),
+    /// Read-only mirrors: give a website its own copy of everything public
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "\
+Examples:
+  fingerpost mirror code                                one line for whoever runs the mirror
+  fingerpost mirror allow 1f3870be… --label \"Town website\"
+  fingerpost mirror list
+  fingerpost mirror forbid \"Town website\""
+    )]
+    Mirror {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: MirrorCommand,
+    },
     /// The computers and nodes that act for your organisation: list, add and remove them
     #[command(
         help_template = TEMPLATE,

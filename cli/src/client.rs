@@ -149,6 +149,21 @@ impl NodeClient {
         Ok(self.admin()?.block(request).await?.into_inner())
     }
 
+    /// Lets a read-only mirror get the public set from the node.
+    pub async fn allow_mirror(&self, request: v1::AllowMirrorRequest) -> Result<v1::AllowMirrorReply, Failure> {
+        Ok(self.admin()?.allow_mirror(request).await?.into_inner())
+    }
+
+    /// Takes that back.
+    pub async fn forbid_mirror(&self, request: v1::ForbidMirrorRequest) -> Result<v1::ForbidMirrorReply, Failure> {
+        Ok(self.admin()?.forbid_mirror(request).await?.into_inner())
+    }
+
+    /// Read-only mirrors that the node allows.
+    pub async fn mirrors(&self) -> Result<Vec<v1::MirrorState>, Failure> {
+        Ok(self.admin()?.mirrors(v1::MirrorsRequest {}).await?.into_inner().mirrors)
+    }
+
     /// Gives the node its network.
     pub async fn create_network(&self, request: v1::CreateNetworkRequest) -> Result<v1::CreateNetworkReply, Failure> {
         Ok(self.admin()?.create_network(request).await?.into_inner())

@@ -15,6 +15,7 @@ mod join;
 mod leave;
 mod list;
 mod members;
+mod mirror;
 mod network;
 mod object;
 mod outcome;
@@ -30,6 +31,7 @@ mod status;
 mod turn;
 mod voice;
 mod vouch;
+mod who_sees;
 mod why;
 mod withdraw;
 
@@ -66,6 +68,7 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Template => session.printer.raw(crate::import::template()).map(|()| Exit::Done),
         Command::List(args) => list::run(&session, args).await,
         Command::Show(args) => show::run(&session, args).await,
+        Command::WhoSees(args) => who_sees::run(&session, args).await,
         Command::Withdraw(args) => withdraw::run(&session, args).await,
         Command::Redact(args) => redact::run(&session, args).await,
         Command::Receipts(args) => receipts::run(&session, args).await,
@@ -78,6 +81,7 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Object(args) => object::run(&session, args).await,
         Command::Leave(args) => leave::run(&session, args).await,
         Command::Block(args) => block::run(&session, args).await,
+        Command::Mirror { command } => mirror::run(&session, command).await,
         Command::Device { command } => device::run(&session, command).await,
         Command::Revoke(args) => revoke::run(&session, args).await,
         Command::Recover(args) => recover::run(&session, args).await,

@@ -6,6 +6,7 @@
 
 mod hosting;
 mod listing;
+mod mirrors;
 mod receipts;
 mod socket;
 mod standing;
@@ -60,6 +61,8 @@ pub(crate) struct About {
     pub(crate) feed_url: String,
     /// `host:port` for cards and invites.
     pub(crate) addresses: Vec<String>,
+    /// A read-only mirror.
+    pub(crate) is_mirror: bool,
     /// What opening the store found, for the operator.
     pub(crate) warnings: Vec<String>,
 }
@@ -125,10 +128,30 @@ impl crate::rpc::admin_server::Admin for AdminService {
         standing::block(self, request.into_inner()).await.map(Response::new)
     }
 
+    async fn allow_mirror(
+        &self,
+        request: Request<v1::AllowMirrorRequest>,
+    ) -> Result<Response<v1::AllowMirrorReply>, Status> {
+        mirrors::allow(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn forbid_mirror(
+        &self,
+        request: Request<v1::ForbidMirrorRequest>,
+    ) -> Result<Response<v1::ForbidMirrorReply>, Status> {
+        mirrors::forbid(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn mirrors(&self, _: Request<v1::MirrorsRequest>) -> Result<Response<v1::MirrorsReply>, Status> {
+        let mirrors = self.driver.look(mirrors::list).await.map_err(stopped)?;
+        Ok(Response::new(v1::MirrorsReply { mirrors }))
+    }
+
     async fn create_network(
         &self,
         request: Request<v1::CreateNetworkRequest>,
     ) -> Result<Response<v1::CreateNetworkReply>, Status> {
+        self.refuse_at_mirror("founds no network")?;
         let v1::CreateNetworkRequest { charter, envelopes } = request.into_inner();
         let network = fingerpost_proto::id::NetworkId::of_charter(&charter);
         self.found(charter, envelopes, None).await?;
@@ -140,6 +163,7 @@ impl crate::rpc::admin_server::Admin for AdminService {
         request: Request<v1::RegisterInviteRequest>,
     ) -> Result<Response<v1::RegisterInviteReply>, Status> {
         use prost::Message;
+        self.refuse_at_mirror("invites nobody")?;
         let v1::RegisterInviteRequest { invitation, carries, .. } = request.into_inner();
         let invitation = v1::Invitation::decode(invitation.as_slice())
             .map_err(|error| Status::invalid_argument(format!("not an invitation: {error}")))?;
@@ -168,6 +192,7 @@ impl crate::rpc::admin_server::Admin for AdminService {
     }
 
     async fn introduce(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
+        self.refuse_at_mirror("joins no network")?;
         let mut joining = Joining::start(&request.into_inner().code).await.map_err(join_failed)?;
         let introduction = joining.introduce().await.map_err(join_failed)?;
         Ok(Response::new(v1::JoinReply {
@@ -178,6 +203,7 @@ impl crate::rpc::admin_server::Admin for AdminService {
     }
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
+        self.refuse_at_mirror("joins no network")?;
         let v1::JoinRequest { code, envelopes } = request.into_inner();
         let mut joining = Joining::start(&code).await.map_err(join_failed)?;
         let introduction = joining.introduce().await.map_err(join_failed)?;
@@ -274,6 +300,16 @@ impl AdminService {
         Ok(reply)
     }
 
+    /// Errors: at a read-only mirror, in words.
+    fn refuse_at_mirror(&self, what: &str) -> Result<(), Status> {
+        if !self.about.is_mirror {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "this node is a read-only mirror, which {what}; an organisation needs a node with a home of its own"
+        )))
+    }
+
     async fn found(
         &self,
         charter: Vec<u8>,
@@ -338,6 +374,7 @@ fn status(view: &View<'_>, about: &About) -> v1::StatusReply {
         read_only_reason: view.read_only.unwrap_or_default().to_owned(),
         warnings: about.warnings.clone(),
         advertised_address: about.addresses.join(", "),
+        mirror: about.is_mirror,
         ..Default::default()
     };
     if let Ok(usage) = view.store.usage() {
@@ -384,6 +421,9 @@ fn linked_peers(view: &View<'_>) -> Vec<v1::PeerState> {
     let state = |link: fingerpost_proto::node::LinkState| v1::PeerState {
         node_key: link.peer.as_bytes().to_vec(),
         state: "linked".to_owned(),
+        name: view.mirrors.get(&link.peer).filter(|_| link.is_mirror).map_or_else(String::new, |mirror| {
+            format!("{} (mirror)", if mirror.label.is_empty() { "no name" } else { &mirror.label })
+        }),
         outbound: link.outbound,
         since_ms: link.connected_at,
         last_seen_ms: link.last_seen,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use fingerpost_proto::id::OrgId;
+use fingerpost_proto::id::{NetworkId, OrgId};
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
 use tokio::net::TcpListener;
@@ -28,7 +28,8 @@ use crate::driver::{
 };
 use crate::feed::{self, FeedSettings, router};
 use crate::incarnation::Incarnation;
-use crate::link::{Dialler, PeerService};
+use crate::link::{Dialler, PeerService, follow};
+use crate::mirror::{MirrorError, MirrorSources};
 use crate::rpc::admin_server::AdminServer;
 use crate::rpc::host_server::HostServer;
 use crate::rpc::peer_server::PeerServer;
@@ -40,7 +41,7 @@ use crate::transport::{
 use crate::verifier::Verifier;
 
 /// Folder of the store in the home directory.
-const STORE_FOLDER: &str = "store";
+pub(crate) const STORE_FOLDER: &str = "store";
 /// What listens is given so long to finish when the node stops.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -81,6 +82,19 @@ pub enum StartError {
     /// The admin socket.
     #[error(transparent)]
     AdminSocket(#[from] AdminSocketError),
+    /// The mirror's sources.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// The mirror's store is of another network than its sources.
+    #[error(
+        "this mirror's store has network {stored}, its codes are for {wanted}; give the other network another --home"
+    )]
+    OtherNetwork {
+        /// What was mirrored so far.
+        stored: NetworkId,
+        /// What the codes are for.
+        wanted: NetworkId,
+    },
     /// Threads or randomness.
     #[error("the system refused: {0}")]
     System(String),
@@ -121,6 +135,7 @@ impl Daemon {
     /// Starts a node in `home`, which is made when it is absent. Returns when everything listens.
     pub async fn start(home: &Path, config: &Config) -> Result<Daemon, StartError> {
         prepare_home(home)?;
+        let mirror = MirrorSources::load(home)?;
         let key = NodeKey::load_or_create(home)?;
         let own_key = key.public();
         let identity = TlsIdentity::new(key.signing_key())?;
@@ -137,12 +152,7 @@ impl Daemon {
         let admitted = AdmittedKeys::default();
         let (members_changed, members) = watch::channel(0);
         let verifier = Verifier::start(driver.clone()).map_err(|error| StartError::System(error.to_string()))?;
-        let configured: Vec<(PublicKey, String)> = config
-            .peer
-            .dial
-            .iter()
-            .filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone())))
-            .collect();
+        let configured = configured_peers(config, mirror.as_ref());
         let (dials, dial_requests) = mpsc::channel(DIALS_MAX);
         let parts = Parts {
             store: Box::new(store),
@@ -155,6 +165,7 @@ impl Daemon {
             dials,
             introduced: configured.iter().map(|(peer, _)| *peer).collect(),
             members_changed,
+            is_mirror: mirror.is_some(),
             seed: random_number()?,
             index: opened.index.take(),
         };
@@ -175,7 +186,8 @@ impl Daemon {
         let mut tasks = Vec::new();
         let mut listener = None;
         let mut peer_address = None;
-        let bound = if let Some(address) = config.peer.listen {
+        // Nobody dials a mirror.
+        let bound = if let Some(address) = config.peer.listen.filter(|_| mirror.is_none()) {
             let admission = Arc::new(KeyTable(Arc::clone(&admitted)));
             let bound = Listener::bind(address, identity.clone(), admission, ListenerLimits::default()).await?;
             peer_address = Some(bound.local_address());
@@ -196,6 +208,19 @@ impl Daemon {
             }
             None => None,
         };
+        let is_mirror = mirror.is_some();
+        if let Some(sources) = mirror {
+            let wanted = sources.network;
+            let stored = driver.look(|view| view.node.map(|node| node.network())).await;
+            match stored.map_err(|error| StartError::System(error.to_string()))? {
+                Some(stored) if stored != wanted => return Err(StartError::OtherNetwork { stored, wanted }),
+                Some(_) => {}
+                None => {
+                    let following = follow(driver.clone(), identity.clone(), sources, stopping.clone());
+                    tasks.push(tokio::spawn(following));
+                }
+            }
+        }
         let dialler = Dialler::new(driver.clone(), identity, configured);
         let inviter = driver.look(move |view| view.inviter_to_dial(&own_key)).await;
         if let Some((peer, addresses)) = inviter.map_err(|error| StartError::System(error.to_string()))? {
@@ -206,7 +231,8 @@ impl Daemon {
             started_ms: clock::now_ms(),
             peer_address: peer_address.map(|address| address.to_string()).unwrap_or_default(),
             feed_url: feed_address.map(|address| format!("http://{address}")).unwrap_or_default(),
-            addresses: advertised(config, peer_address),
+            addresses: if is_mirror { Vec::new() } else { advertised(config, peer_address) },
+            is_mirror,
             warnings,
         });
         let admin = Arc::new(AdminService {
@@ -285,7 +311,7 @@ impl Daemon {
 }
 
 /// The home holds keys: it is made for its owner alone, and refused when others may look into it.
-fn prepare_home(home: &Path) -> Result<(), StartError> {
+pub(crate) fn prepare_home(home: &Path) -> Result<(), StartError> {
     let fault = |reason: String| StartError::Home { path: home.to_owned(), reason };
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(home).map_err(|error| fault(error.to_string()))?;
@@ -294,6 +320,19 @@ fn prepare_home(home: &Path) -> Result<(), StartError> {
         return Err(fault(format!("others may read it (mode {mode:o}); run: chmod 700 {}", home.display())));
     }
     Ok(())
+}
+
+/// Nodes that the operator named: a mirror's sources, or those of the configuration.
+fn configured_peers(config: &Config, mirror: Option<&MirrorSources>) -> Vec<(PublicKey, String)> {
+    if let Some(mirror) = mirror {
+        let of = |code: &fingerpost_proto::network::mirror_code::MirrorCode| {
+            let key = code.node_key;
+            code.addresses.clone().into_iter().map(move |address| (key, address))
+        };
+        return mirror.sources.iter().flat_map(of).collect();
+    }
+    let dials = config.peer.dial.iter();
+    dials.filter_map(|dial| Some((dial.node_key.parse().ok()?, dial.address.clone()))).collect()
 }
 
 async fn open_store(home: &Path, config: &Config) -> Result<(SledStore, Opened), StartError> {

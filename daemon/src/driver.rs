@@ -14,6 +14,7 @@ mod index;
 mod invites;
 mod limits;
 mod links;
+mod mirrors;
 mod performing;
 mod refusals;
 mod removing;
@@ -47,6 +48,7 @@ pub(crate) use limits::COMMANDS_MAX;
 use limits::{ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND};
 use links::Links;
 pub(crate) use links::{LinkQueue, Queued};
+pub(crate) use mirrors::AllowedMirror;
 pub(crate) use restoring::RestoreError;
 
 /// Inputs whose effects share one commit.
@@ -64,7 +66,8 @@ const TICKS_PER_CLEARING: u64 = 2_400;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 
-/// Keys that may connect and whose they are, kept for the listener: nodes of members, and invites that were registered here.
+/// Keys that may connect and whose they are, kept for the listener: nodes of members, invites that were registered here, and mirrors
+/// that are allowed here, which count for this node's own organisation.
 pub(crate) type AdmittedKeys = Arc<RwLock<HashMap<PublicKey, (Admitted, OrgId)>>>;
 
 /// Everything that the loop owns.
@@ -78,6 +81,10 @@ pub(crate) struct Driver {
     verifier: Verifier,
     admitted: AdmittedKeys,
     invites: invites::Invites,
+    /// Read-only mirrors that may connect.
+    mirrors: mirrors::Mirrors,
+    /// This node is a mirror itself.
+    is_mirror: bool,
     /// Answers that are due, with the number of envelopes in the request.
     replies: HashMap<u64, (usize, oneshot::Sender<Vec<Outcome>>)>,
     next_ticket: u64,
@@ -118,6 +125,8 @@ pub(crate) struct Parts {
     pub(crate) dials: mpsc::Sender<Peer>,
     pub(crate) introduced: BTreeSet<Peer>,
     pub(crate) members_changed: tokio::sync::watch::Sender<u64>,
+    /// The home is a read-only mirror's.
+    pub(crate) is_mirror: bool,
     pub(crate) seed: u64,
     /// What the store kept of the last clean stop.
     pub(crate) index: Option<Vec<u8>>,
@@ -127,7 +136,7 @@ impl Driver {
     /// Builds the node from the store, if it has a network. Errors: the store's, in words.
     pub(crate) fn new(parts: Parts) -> Result<Driver, restoring::RestoreError> {
         let Parts { store, catalogue, verifier, admitted, own_key, signing_key, incarnation, .. } = parts;
-        let Parts { dials, introduced, members_changed, seed, index, .. } = parts;
+        let Parts { dials, introduced, members_changed, is_mirror, seed, index, .. } = parts;
         let mut driver = Driver {
             node: None,
             reader: store.reader(),
@@ -138,6 +147,8 @@ impl Driver {
             verifier,
             admitted,
             invites: invites::Invites::default(),
+            mirrors: mirrors::Mirrors::new(),
+            is_mirror,
             replies: HashMap::new(),
             next_ticket: 0,
             own_key,
@@ -227,6 +238,14 @@ impl Driver {
                 self.perform(std::mem::take(outputs));
                 let _ = reply.send(self.block(org, lift));
             }
+            Command::AllowMirror { key, label, reply } => {
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.allow_mirror(key, label));
+            }
+            Command::ForbidMirror { key, reply } => {
+                self.perform(std::mem::take(outputs));
+                let _ = reply.send(self.forbid_mirror(&key));
+            }
             Command::InviteUsed { key, org, reply } => {
                 self.perform(std::mem::take(outputs));
                 let _ = reply.send(self.use_invite(&key, org));
@@ -245,6 +264,8 @@ impl Driver {
                     invites: &self.invites,
                     blocked: &self.blocked,
                     hosting: &self.hosting,
+                    mirrors: &self.mirrors,
+                    own_key: self.own_key,
                 });
             }
             Command::DialFailed { peer, why } => self.handle(Input::DialFailed { peer, why }, outputs),
@@ -291,7 +312,7 @@ impl Driver {
             self.expire_promises();
             self.refresh_members();
         }
-        if self.node.is_none() && self.ticks.is_multiple_of(TICKS_PER_KNOCK) {
+        if self.node.is_none() && !self.is_mirror && self.ticks.is_multiple_of(TICKS_PER_KNOCK) {
             // Before this node is in a network, nothing but the operator's word says whom to dial.
             for peer in &self.introduced {
                 let _ = self.dials.try_send(*peer);
@@ -350,6 +371,9 @@ impl Driver {
         // Last: a card proves nothing about the keys on it, and must not turn another's node or invite away.
         for (device, org) in self.hosted_devices() {
             keys.entry(device).or_insert((Admitted::Hosted, org));
+        }
+        for (key, own) in self.mirror_keys().into_iter().filter(|(key, _)| !blocked_nodes.contains(key)) {
+            keys.entry(key).or_insert((Admitted::Mirror, own));
         }
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = keys;
         let names = node.standings().iter().filter_map(|(org, _)| node.card(org));

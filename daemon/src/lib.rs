@@ -11,6 +11,7 @@
 //! | `incarnation` | which copy of a home this is |
 //! | `catalogue`, [`feed`] | what the public may see, and the HTTP feed that shows it |
 //! | [`demo`] | three nodes and an invented city |
+//! | [`mirror`] | the home of a read-only mirror |
 //! | [`config`] | the strict configuration file |
 //! | [`log`] | one harmless line for each event |
 
@@ -25,6 +26,7 @@ pub mod feed;
 mod incarnation;
 pub mod link;
 pub mod log;
+pub mod mirror;
 pub mod store;
 pub mod transport;
 mod verifier;

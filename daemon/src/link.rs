@@ -6,6 +6,7 @@
 //! Spec: `spec/06-link.md`. Tested: `tests/cluster`.
 
 mod dialler;
+mod following;
 mod frame;
 mod service;
 
@@ -20,6 +21,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Status};
 
 pub(crate) use dialler::Dialler;
+pub(crate) use following::follow;
 pub use frame::RawFrame;
 pub(crate) use service::PeerService;
 

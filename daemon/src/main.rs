@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use fingerpost_daemon::config::Config;
 use fingerpost_daemon::daemon::Daemon;
+use fingerpost_daemon::mirror::MirrorSources;
 use fingerpost_daemon::{demo, log};
 
 /// glibc's allocator keeps much of what one thread allocated and another freed: with a million records it took 706 MiB where
@@ -34,6 +35,17 @@ enum Command {
     Run {
         #[command(flatten)]
         home: Home,
+    },
+    /// Make a home for a read-only mirror: a copy of everything public, which needs no membership and publishes nothing.
+    ///
+    /// CODE is what the operator of a member's node gets from `fingerpost mirror code`; several codes are several sources. Prints
+    /// this mirror's key: the operator of each source allows it. `fingerpostd run` with the same home starts the mirror.
+    Mirror {
+        #[command(flatten)]
+        home: Home,
+        /// fpm1:…, one for each source.
+        #[arg(required = true, value_name = "CODE")]
+        codes: Vec<String>,
     },
     /// Start three partner nodes on this machine, publish an invented city's directory at them, and stay up.
     ///
@@ -70,6 +82,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Run { home } => run(home).await,
+        Command::Mirror { home, codes } => mirror(home, &codes),
         Command::Demo { lasting } => demo(lasting).await,
         Command::Compact { home } => compact(home).await,
     };
@@ -90,6 +103,20 @@ async fn run(home: Home) -> Result<(), String> {
     let daemon = Daemon::start(&home, &config).await.map_err(|error| error.to_string())?;
     signals.wait().await;
     daemon.stop().await;
+    Ok(())
+}
+
+fn mirror(home: Home, codes: &[String]) -> Result<(), String> {
+    let home = home.path()?;
+    let (key, sources) = MirrorSources::prepare(&home, codes).map_err(|error| error.to_string())?;
+    println!("Mirror        {}", home.display());
+    println!("Network       {}", sources.network);
+    for source in &sources.sources {
+        println!("Source        {} at {}", source.node_key, source.addresses.join(", "));
+    }
+    println!("Key           {key}");
+    eprintln!("Next: the operator of each source runs: fingerpost mirror allow {key} --label \"NAME OF YOUR SITE\"");
+    eprintln!("Next: fingerpostd run --home {}", home.display());
     Ok(())
 }
 

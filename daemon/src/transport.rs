@@ -56,6 +56,8 @@ pub enum Admitted {
     Invitee,
     /// A publishing device of an organisation that this node carries. May only call the service for those.
     Hosted,
+    /// A read-only mirror that the operator allowed. May ask to be introduced, and link.
+    Mirror,
 }
 
 /// Decides which keys may connect.
@@ -66,8 +68,8 @@ pub trait Admission: Send + Sync {
     /// Returns what `key` is admitted as, or `None` to refuse the handshake.
     fn admit(&self, key: &PublicKey) -> Option<Admitted>;
 
-    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, the inviter's, or that of the
-    /// organisation that is carried.
+    /// Whose key it is, for what one organisation may occupy: the member's whose node has it, the inviter's, that of the
+    /// organisation that is carried, or for a mirror that of this node.
     fn organisation(&self, key: &PublicKey) -> Option<OrgId>;
 }
 

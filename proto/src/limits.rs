@@ -50,6 +50,8 @@ pub const QUARANTINE_VERSIONS_MAX: usize = 4_096;
 pub const QUARANTINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Links that one node keeps open.
 pub const LINKS_MAX: usize = 64;
+/// Mirrors that one node allows, besides its links.
+pub const MIRRORS_MAX: usize = 16;
 
 /// Longest local id, in bytes.
 pub const LOCAL_ID_BYTES_MAX: usize = 128;

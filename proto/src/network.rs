@@ -6,6 +6,7 @@ pub mod card;
 pub mod charter;
 pub mod invite;
 pub mod members;
+pub mod mirror_code;
 pub mod statement;
 pub mod succession;
 pub mod words;

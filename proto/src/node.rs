@@ -13,6 +13,7 @@ mod heads;
 mod input;
 mod intake;
 mod link;
+mod mirroring;
 mod output;
 mod peering;
 mod pulling;
@@ -29,7 +30,7 @@ mod verified;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use arrivals::LogPlace;
 pub use frame::{Breach, read_compressed, read_frame, versions_frames, write_compressed, write_frame};
@@ -105,6 +106,10 @@ pub struct Node {
     ticked_at: UnixMillis,
     progress_noted_at: UnixMillis,
     read_only: Option<String>,
+    /// A read-only mirror itself: it keeps the public set, and tells nobody anything.
+    is_mirror: bool,
+    /// Keys of mirrors that this node's operator allows.
+    mirrors: BTreeSet<Peer>,
 }
 
 /// Publishers' devices by number, so that an index entry needs four bytes for one.
@@ -144,8 +149,10 @@ pub struct LinkState {
     pub clock_ahead_ms: Option<i64>,
     /// Round trip of the last ping, milliseconds.
     pub round_trip_ms: Option<u64>,
-    /// Both sets were equal at the last comparison.
+    /// All sets that are shared on it were equal at the last comparison.
     pub in_sync: bool,
+    /// The peer is a read-only mirror: it gets the public set and is not heard.
+    pub is_mirror: bool,
     /// Versions that came over it.
     pub received_versions: u64,
     /// Versions that went over it.
@@ -189,7 +196,15 @@ impl Node {
             ticked_at: 0,
             progress_noted_at: 0,
             read_only: None,
+            is_mirror: false,
+            mirrors: BTreeSet::new(),
         }
+    }
+
+    /// As [`Node::new`], for a read-only mirror (`spec/06-link.md`, section 9): whatever members' cards say of its key, it keeps
+    /// the public set alone, links to nobody but who is introduced to it, takes nothing from admins and offers nothing.
+    pub fn new_mirror(charter: Charter, own: Peer, seed: u64) -> Node {
+        Node { is_mirror: true, ..Node::new(charter, own, seed) }
     }
 
     /// Takes in a version from the own store, checked when it was first accepted. Call for every row in slot order, public
@@ -252,6 +267,7 @@ impl Node {
                 self.neighbours.introduce(peer);
                 self.mind_links(now, &mut outputs);
             }
+            Input::Mirrors { keys } => self.set_mirrors(now, keys, &mut outputs),
             Input::Received { peer, frame } => self.on_received(now, peer, &frame, &mut outputs),
             Input::Oversized { peer, message } => self.on_oversized(now, peer, message, &mut outputs),
             Input::Published { ticket, envelopes } => self.on_published(now, ticket, envelopes, &mut outputs),
@@ -266,6 +282,11 @@ impl Node {
     /// Refuses all versions from now on with this reason, or takes them again with `None`.
     pub fn set_read_only(&mut self, reason: Option<String>) {
         self.read_only = reason;
+    }
+
+    /// True for a read-only mirror.
+    pub fn is_mirror(&self) -> bool {
+        self.is_mirror
     }
 
     /// Why versions are refused, if they are.
@@ -350,7 +371,8 @@ impl Node {
             last_seen: link.last_seen,
             clock_ahead_ms: link.clock_ahead_ms,
             round_trip_ms: link.round_trip_ms,
-            in_sync: link.in_sync == [true; 2],
+            in_sync: link.in_sync[0] && (link.in_sync[1] || link.is_mirror || self.is_mirror),
+            is_mirror: link.is_mirror,
             received_versions: link.received_versions,
             sent_versions: link.sent_versions,
         })
@@ -358,7 +380,8 @@ impl Node {
 
     /// Median of the peers' clocks minus this node's, milliseconds; `None` without a greeted link.
     pub fn clock_ahead_ms(&self) -> Option<i64> {
-        let mut offsets: Vec<i64> = self.links.values().filter_map(|link| link.clock_ahead_ms).collect();
+        let peers = self.links.values().filter(|link| !link.is_mirror);
+        let mut offsets: Vec<i64> = peers.filter_map(|link| link.clock_ahead_ms).collect();
         offsets.sort_unstable();
         offsets.get(offsets.len() / 2).copied()
     }

@@ -63,3 +63,23 @@ fn a_home_that_others_may_read_is_refused_with_the_command_that_closes_it() {
     let refused = node.launch().unwrap_err().to_string();
     assert!(refused.contains("others may read it") && refused.contains("chmod 700"), "{refused}");
 }
+
+#[test]
+fn who_sees_names_the_members_that_would_read_a_record_and_the_fields_that_tell_a_place() {
+    let cluster = Cluster::found(2).unwrap();
+    let [first, second] = &cluster.nodes[..] else { panic!("two nodes") };
+    let csv = "kind,id,audience,name,description,organisation,role,phone\norganisation,lantern,members,Lantern,Helps.,,owner,\n\
+               service,line,members,Case line,By phone.,lantern,owner,0115 496 0123\n";
+    let imported = first.import(csv).unwrap();
+    assert_eq!(imported.code, 0, "{imported:?}");
+    let seen = first.json(&["who-sees", "service:line"]).unwrap();
+    assert_eq!((&seen["audience"], &seen["anybody"]), (&"members".into(), &false.into()));
+    assert_eq!(seen["members"].as_array().unwrap().len(), 2);
+    assert_eq!(seen["records"][0]["tells"], serde_json::json!(["phones.number"]));
+    first.ok(&["block", second.name(), "--yes"]).unwrap();
+    let would = first.ok(&["who-sees", "--audience", "members"]).unwrap().stdout;
+    assert!(would.contains("2 organisations") && would.contains("blocked here"), "{would}");
+    assert!(!would.contains("0115"), "{would}");
+    let would = first.json(&["who-sees", "--audience", "public"]).unwrap();
+    assert_eq!((&would["anybody"], &would["members"]), (&true.into(), &serde_json::json!([])));
+}

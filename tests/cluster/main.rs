@@ -10,6 +10,7 @@ mod importing;
 mod joining;
 mod link;
 mod membership;
+mod mirrors;
 mod outages;
 mod process;
 mod redacting;

@@ -7,6 +7,7 @@ use fingerpost_proto::network::card::OrgCard;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::{Invitation, InviteCode, InviteError};
 use fingerpost_proto::network::members::{Accepted, Standing, Standings, Statements};
+use fingerpost_proto::network::mirror_code::{MirrorCode, MirrorCodeError};
 use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::node::Reject;
 use fingerpost_proto::record::{self, RecordError};
@@ -108,6 +109,14 @@ pub(crate) fn network(case: &Value) {
             assert_eq!(found, case["says"]);
             assert_eq!(hex(version.header().record), text(case, "record"));
         }
+        "mirror-code" => {
+            let code = MirrorCode::decode(text(case, "code")).unwrap();
+            assert_eq!(json!(code.addresses), case["addresses"]);
+            assert_eq!(hex(code.network), text(case, "network"));
+            assert_eq!(hex(code.node_key), text(case, "node_key"));
+            let squeezed: String = text(case, "code").split_whitespace().collect();
+            assert_eq!(code.encode(), squeezed);
+        }
         "invite" => {
             let code = InviteCode::decode(text(case, "code")).unwrap();
             let one_time = ed25519_dalek::SigningKey::from_bytes(&code.one_time_seed).verifying_key();
@@ -168,6 +177,15 @@ pub(crate) fn network_error(case: &Value) -> Result<(), String> {
             .map_err(|error| Reject::Statement(error.into()).name().to_owned()),
         "charter" => Charter::read(&bytes(case, "charter")).map(drop).map_err(|_| "charter".to_owned()),
         "invite" => InviteCode::decode(text(case, "code")).map(drop).map_err(named),
+        "mirror-code" => MirrorCode::decode(text(case, "code")).map(drop).map_err(|error| {
+            let detail = match error {
+                MirrorCodeError::NotAMirrorCode => "not-a-mirror-code",
+                MirrorCodeError::Damaged { .. } => "damaged",
+                MirrorCodeError::Field { .. } => "field",
+                MirrorCodeError::Key(_) => "key",
+            };
+            format!("mirror-code: {detail}")
+        }),
         "invitation" => {
             let card = OrgCard::read(&bytes(case, "card")).unwrap();
             invitation(case).check_signature(&NetworkId(fixed(case, "network")), &card).map_err(named)

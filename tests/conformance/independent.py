@@ -482,6 +482,26 @@ def read_invite(text):
     }
 
 
+def read_mirror_code(text):
+    text = "".join(text.split())
+    if not text.startswith("fpm1:"):
+        raise Refused("not-a-mirror-code")
+    try:
+        if "=" in text:
+            raise ValueError
+        encoded = text[5:]
+        data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise Refused("damaged") from None
+    if len(data) < 4 or blake3(data[:-4])[:4] != data[-4:]:
+        raise Refused("damaged")
+    code = fields(data[:-4])
+    if not 1 <= len(code.get(3, [])) <= 8 or not all(map(is_line, code[3])):
+        raise Refused("field")
+    addresses = [address.decode() for address in code[3]]
+    return {"network": code[1][0].hex(), "node_key": code[2][0].hex(), "addresses": addresses}
+
+
 def standings(case):
     charter = fields(data_of(case["charter"]))
     founders, vouches_needed, objections_needed = charter[4], charter[5][0], charter[6][0]
@@ -675,8 +695,13 @@ def network():
             found = read_invite(case["code"])
             equal(found, {field: case[field] for field in found}, where)
             equal(encode(multiply(secret(unhex(case["one_time_seed"])), BASE)).hex(), case["one_time_key"], where)
+        elif case["what"] == "mirror-code":
+            found = read_mirror_code(case["code"])
+            equal(found, {field: case[field] for field in found}, where)
     for file in ("network_valid", "network_invalid"):
         for case, where in cases(file):
+            if case["what"] == "mirror-code" and "error" in case:
+                equal(refused(lambda: read_mirror_code(case["code"])), case["detail"], where)
             if case["what"] == "claim":
                 invitation = case["invitation"]
                 key = unhex(invitation["one_time_key"])

@@ -5,6 +5,7 @@ use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::Domain;
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::network::invite::{Invitation, InviteCode};
+use fingerpost_proto::network::mirror_code::MirrorCode;
 use fingerpost_proto::time::{Hlc, UnixHour};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::SignedVersion;
@@ -99,6 +100,20 @@ fn read_code(name: &str, why: &str, text: &str, code: &InviteCode) -> Value {
     )
 }
 
+fn mirror_code(city: &City) -> MirrorCode {
+    let InviteCode { network, node_key, addresses, .. } = code(city, 9);
+    MirrorCode { network, node_key, addresses }
+}
+
+fn read_mirror_code(name: &str, why: &str, text: &str, code: &MirrorCode) -> Value {
+    let MirrorCode { network, node_key, addresses } = code;
+    case(
+        name,
+        why,
+        json!({ "what": "mirror-code", "code": text, "network": hex(network), "node_key": hex(node_key), "addresses": addresses }),
+    )
+}
+
 fn invitation_of(code: &InviteCode) -> Value {
     let invitation = &code.invitation;
     json!({
@@ -128,6 +143,7 @@ fn valid() -> Vec<Value> {
     let mut levelless = charter_message(&[&city.forum]);
     levelless.protocol_level_min = 0;
     let invite = code(&city, 9);
+    let mirror = mirror_code(&city);
     let text = invite.encode();
     let hosting = InviteCode { carries: true, ..invite.clone() };
     let (head, tail) = text.split_at(60);
@@ -202,6 +218,13 @@ fn valid() -> Vec<Value> {
             &invite,
         ),
         read_code("invite-of-a-host", "the same message with the prefix of a host", &hosting.encode(), &hosting),
+        read_mirror_code("mirror-code", "where a mirror finds its source: spec/06-link.md", &mirror.encode(), &mirror),
+        read_mirror_code(
+            "mirror-code-broken-lines",
+            "white space anywhere is ignored",
+            &format!(" {}\r\n", mirror.encode().replacen('A', " A", 3)),
+            &mirror,
+        ),
         case(
             "invitation",
             "the inviter's device signs network, inviter, one-time key and last hour",
@@ -237,6 +260,11 @@ fn invalid() -> Vec<Value> {
     let of_code = |name: &str, why: &str, text: &str, detail: &str| {
         case(name, why, json!({ "what": "invite", "code": text, "error": "invite", "detail": detail }))
     };
+    let of_mirror = |name: &str, why: &str, text: &str, detail: &str| {
+        case(name, why, json!({ "what": "mirror-code", "code": text, "error": "mirror-code", "detail": detail }))
+    };
+    let mirror_text = mirror_code(&city).encode();
+    let mirror_with = |addresses| MirrorCode { addresses, ..mirror_code(&city) }.encode();
     let invite = code(&city, 9);
     let text = invite.encode();
     let mut swapped: Vec<char> = text.chars().collect();
@@ -368,6 +396,22 @@ fn invalid() -> Vec<Value> {
         of_code("invite-nine-addresses", "9 addresses", &nine, "field"),
         of_code("invite-name-override", "the inviter's name has U+202E", &spoofed, "field"),
         of_code("invite-address-line-feed", "an address of two lines", &two_lines, "field"),
+        of_mirror(
+            "mirror-code-prefix",
+            "the prefix of an invite",
+            &mirror_text.replacen("fpm1:", "fp1:", 1),
+            "not-a-mirror-code",
+        ),
+        of_mirror(
+            "mirror-code-cut",
+            "the last three characters are missing",
+            &mirror_text[..mirror_text.len() - 3],
+            "damaged",
+        ),
+        of_mirror("mirror-code-padding", "padding does not belong there", &format!("{mirror_text}="), "damaged"),
+        of_mirror("mirror-code-without-address", "no address", &mirror_with(vec![]), "field"),
+        of_mirror("mirror-code-nine-addresses", "9 addresses", &mirror_with(vec!["a:1".into(); 9]), "field"),
+        of_mirror("mirror-code-line-feed", "an address of two lines", &mirror_with(vec!["a:1\nb:2".into()]), "field"),
         of_code("invite-too-long", "8,193 characters", &format!("fp1:{}", long(8_189)), "field"),
         of_claim("claim-stale", "the first millisecond after the last hour", good, 1, "stale"),
         of_claim(

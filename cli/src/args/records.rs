@@ -75,6 +75,20 @@ pub struct ShowArgs {
     pub org: Option<String>,
 }
 
+/// `who-sees`.
+#[derive(Args, Debug)]
+#[group(id = "what", required = true, multiple = false, args = ["id", "audience"])]
+pub struct WhoSeesArgs {
+    /// Record id, local id or kind:local-id
+    pub id: Option<String>,
+    /// Publisher of the local id: its id, the start of its id, or its name [default: your organisation]
+    #[arg(long, value_name = "ID", requires = "id")]
+    pub org: Option<String>,
+    /// Before you publish: who would see a record of this audience, public or members
+    #[arg(long, value_name = "AUDIENCE", value_parser = ["public", "members"])]
+    pub audience: Option<String>,
+}
+
 /// `withdraw`.
 #[derive(Args, Debug)]
 pub struct WithdrawArgs {

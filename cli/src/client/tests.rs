@@ -117,6 +117,21 @@ impl server::admin_server::Admin for PlayedNode {
         unknown()
     }
 
+    async fn allow_mirror(&self, _: Request<v1::AllowMirrorRequest>) -> Result<Response<v1::AllowMirrorReply>, Status> {
+        unknown()
+    }
+
+    async fn forbid_mirror(
+        &self,
+        _: Request<v1::ForbidMirrorRequest>,
+    ) -> Result<Response<v1::ForbidMirrorReply>, Status> {
+        unknown()
+    }
+
+    async fn mirrors(&self, _: Request<v1::MirrorsRequest>) -> Result<Response<v1::MirrorsReply>, Status> {
+        unknown()
+    }
+
     async fn create_network(
         &self,
         _: Request<v1::CreateNetworkRequest>,

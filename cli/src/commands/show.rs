@@ -18,12 +18,7 @@ use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: ShowArgs) -> Result<Exit, Failure> {
     let node = session.node().await?;
-    let request = request(session, &node, &args).await?;
-    let records: Vec<Record> = node.show(request).await?.into_iter().map(Record::of).collect::<Result<_, _>>()?;
-    if records.is_empty() {
-        return Err(Failure::new(Exit::Invalid, format!("the node has no record {:?}", args.id))
-            .hint("see what there is: fingerpost list; it may not have arrived yet: fingerpost status"));
-    }
+    let records = find(session, &node, &args.id, args.org.as_deref()).await?;
     let now = now_ms();
     let objects: Vec<Value> = records.iter().map(|record| object(record, now)).collect();
     session.printer.object("show/1", json!({ "versions": objects }))?;
@@ -36,13 +31,35 @@ pub(super) async fn run(session: &Session, args: ShowArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-async fn request(session: &Session, node: &NodeClient, args: &ShowArgs) -> Result<v1::ShowRequest, Failure> {
-    if let Ok(record) = args.id.parse::<RecordId>() {
+/// The record that a text names, of `org` or of this home's organisation: a version for each place that it has. Errors: invalid,
+/// when the node has none.
+pub(super) async fn find(
+    session: &Session,
+    node: &NodeClient,
+    id: &str,
+    org: Option<&str>,
+) -> Result<Vec<Record>, Failure> {
+    let request = request(session, node, id, org).await?;
+    let records: Vec<Record> = node.show(request).await?.into_iter().map(Record::of).collect::<Result<_, _>>()?;
+    if records.is_empty() {
+        return Err(Failure::new(Exit::Invalid, format!("the node has no record {id:?}"))
+            .hint("see what there is: fingerpost list; it may not have arrived yet: fingerpost status"));
+    }
+    Ok(records)
+}
+
+async fn request(
+    session: &Session,
+    node: &NodeClient,
+    id: &str,
+    org: Option<&str>,
+) -> Result<v1::ShowRequest, Failure> {
+    if let Ok(record) = id.parse::<RecordId>() {
         return Ok(v1::ShowRequest { record_id: record.0.to_vec(), ..Default::default() });
     }
-    if let Some(org) = &args.org {
+    if let Some(org) = org {
         let organisation = find_organisation(node, org).await?.0.to_vec();
-        return Ok(v1::ShowRequest { organisation, local_id: args.id.clone(), ..Default::default() });
+        return Ok(v1::ShowRequest { organisation, local_id: id.to_owned(), ..Default::default() });
     }
     let mut cards = Cards::load(&session.home)?;
     cards.refresh(&session.home, node).await?;
@@ -55,7 +72,7 @@ async fn request(session: &Session, node: &NodeClient, args: &ShowArgs) -> Resul
         ..Default::default()
     };
     let holdings = Holdings::of(node.entries(all).await?, card, &network);
-    let record = holdings.select(std::slice::from_ref(&args.id))?;
+    let record = holdings.select(&[id.to_owned()])?;
     let record_id = record.first().map(|record| record.0.to_vec()).unwrap_or_default();
     Ok(v1::ShowRequest { record_id, ..Default::default() })
 }

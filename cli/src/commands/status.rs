@@ -59,6 +59,7 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
             "network_name": charter.as_ref().map(|charter| charter.text.name.clone()),
             "members": status.members,
             "links": status.links,
+            "mirror": status.mirror,
             "sets": sets,
             "quarantined": status.quarantined,
             "read_only_reason": status.read_only_reason,
@@ -76,7 +77,11 @@ pub(super) async fn run(session: &Session) -> Result<Exit, Failure> {
         session.printer.line(&format!("!  {warning}"))?;
     }
     let up = span(now.saturating_sub(status.started_ms));
-    let health = if status.read_only_reason.is_empty() { "running" } else { "read only" };
+    let health = match (status.read_only_reason.is_empty(), status.mirror) {
+        (false, _) => "read only",
+        (true, true) => "running as a read-only mirror",
+        (true, false) => "running",
+    };
     let level = status.protocol_level;
     let network_line = match (&charter, network) {
         (Some(charter), _) => {

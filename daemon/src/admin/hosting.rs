@@ -48,7 +48,7 @@ impl HostService {
         let orgs = match visitor.identity().admitted {
             Admitted::Invitee => Vec::new(),
             // Another organisation's card may name this key as a node's, whom that serves or harms.
-            Admitted::Member | Admitted::Hosted => {
+            Admitted::Member | Admitted::Mirror | Admitted::Hosted => {
                 self.admin.driver.look(move |view| view.hosted_by_device(&key)).await.map_err(stopped)?
             }
         };

@@ -15,6 +15,7 @@ use super::blocking::Blocked;
 use super::hosting::Hosting;
 use super::invites::Invites;
 use super::links::{FramesInWork, LinkQueue};
+use super::mirrors::Mirrors;
 use crate::store::{Store, Usage};
 
 /// A cause for the driver.
@@ -48,6 +49,10 @@ pub(crate) enum Command {
     InviteUsed { key: PublicKey, org: OrgId, reply: oneshot::Sender<Result<(), String>> },
     /// Carry an organisation no longer. Answers whether anything changed, or why not.
     StopHosting { org: OrgId, reply: oneshot::Sender<Result<bool, String>> },
+    /// Let a read-only mirror in. Answers whether anything changed, or why not.
+    AllowMirror { key: PublicKey, label: String, reply: oneshot::Sender<Result<bool, String>> },
+    /// Let it in no more; its link ends.
+    ForbidMirror { key: PublicKey, reply: oneshot::Sender<Result<bool, String>> },
     /// Look at the state between two batches.
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
     /// A dial that the node asked for failed.
@@ -75,6 +80,9 @@ pub(crate) struct View<'a> {
     pub(crate) blocked: &'a Blocked,
     /// Organisations without a node that this node carries.
     pub(crate) hosting: &'a Hosting,
+    /// Mirrors that may get the public set from this node.
+    pub(crate) mirrors: &'a Mirrors,
+    pub(super) own_key: PublicKey,
 }
 
 impl View<'_> {

@@ -50,6 +50,7 @@ impl Driver {
         self.catalogue.clear();
         self.restore_blocked()?;
         self.restore_hosting()?;
+        self.restore_mirrors()?;
         for part in 0..INVITE_PARTS_MAX {
             if let Some(part) = self.reader.meta(&format!("{INVITES}{part}"))? {
                 self.invites.read(&part);
@@ -58,7 +59,7 @@ impl Driver {
         let Some(charter) = self.reader.meta(CHARTER)? else { return Ok(()) };
         // Answers to the old node's requests must not be taken for answers to the new one's.
         self.seed = self.seed.wrapping_add(1 << 32);
-        let mut node = Node::new(Charter::read(&charter)?, self.own_key, self.seed);
+        let mut node = self.new_node(Charter::read(&charter)?);
         let mut damaged = Vec::new();
         let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
         catalogue.reserve(self.store.usage()?.rows as usize);
@@ -135,8 +136,14 @@ impl Driver {
         }
     }
 
-    /// Tells a new node whom it is to be linked to besides members.
+    fn new_node(&self, charter: Charter) -> Node {
+        let of = if self.is_mirror { Node::new_mirror } else { Node::new };
+        of(charter, self.own_key, self.seed)
+    }
+
+    /// Tells a new node whom it is to be linked to besides members, and which mirrors are allowed.
     fn introduce(&mut self) {
+        self.tell_mirrors();
         let mut outputs = Vec::new();
         for peer in self.introduced.clone() {
             self.handle(Input::Introduced { peer }, &mut outputs);
@@ -158,7 +165,7 @@ impl Driver {
                 return Err(format!("this node is in network {network} already; one node serves one network"));
             }
         } else {
-            let mut node = Node::new(read, self.own_key, self.seed);
+            let mut node = self.new_node(read);
             node.sign_heads(self.incarnation.number);
             self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
             self.node = Some(node);

@@ -61,6 +61,7 @@ impl Rig {
             dials,
             introduced: BTreeSet::new(),
             members_changed: tokio::sync::watch::channel(0).0,
+            is_mirror: false,
             seed: 7,
             index: None,
         };

@@ -48,7 +48,7 @@ impl PeerService {
         let (identity, in_use) = Self::visitor(request)?;
         match identity.admitted {
             Admitted::Invitee => Ok((identity, in_use)),
-            Admitted::Member | Admitted::Hosted => {
+            Admitted::Member | Admitted::Hosted | Admitted::Mirror => {
                 Err(Status::permission_denied("only the holder of an invite's one-time key asks this"))
             }
         }
@@ -69,13 +69,12 @@ impl crate::rpc::peer_server::Peer for PeerService {
 
     async fn link(&self, request: Request<Streaming<RawFrame>>) -> Result<Response<Outgoing>, Status> {
         let (identity, in_use) = Self::visitor(&request)?;
-        if identity.admitted != Admitted::Member {
-            let only = match identity.admitted {
-                Admitted::Hosted => {
-                    "a device of an organisation that this node carries may only call fingerpost.v1.Host"
-                }
-                _ => "a one-time key may only ask to be introduced and admitted",
-            };
+        let only = match identity.admitted {
+            Admitted::Member | Admitted::Mirror => "",
+            Admitted::Hosted => "a device of an organisation that this node carries may only call fingerpost.v1.Host",
+            Admitted::Invitee => "a one-time key may only ask to be introduced and admitted",
+        };
+        if !only.is_empty() {
             return Err(Status::permission_denied(only));
         }
         let Ends { queue, outgoing, ends } = ends();
@@ -91,7 +90,10 @@ impl crate::rpc::peer_server::Peer for PeerService {
     }
 
     async fn introduce(&self, request: Request<v1::IntroduceRequest>) -> Result<Response<v1::IntroduceReply>, Status> {
-        let (PeerIdentity { key, .. }, _in_use) = Self::invitee(&request)?;
+        let (PeerIdentity { key, admitted, .. }, _in_use) = Self::visitor(&request)?;
+        if matches!(admitted, Admitted::Member | Admitted::Hosted) {
+            return Err(Status::permission_denied("members know the network; only who comes new to it asks this"));
+        }
         let level = request.get_ref().level;
         if level != PROTOCOL_LEVEL {
             let message =
@@ -102,7 +104,11 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let charter = charter.ok_or_else(|| Status::failed_precondition("this node has no network yet"))?;
         let slots = self.driver.look(move |view| {
             let Some(node) = view.node else { return Vec::new() };
-            let Some(inviter) = view.invitation(&key).map(|invitation| invitation.inviter) else { return Vec::new() };
+            let inviter = match admitted {
+                Admitted::Mirror => view.own_org(),
+                _ => view.invitation(&key).map(|invitation| invitation.inviter),
+            };
+            let Some(inviter) = inviter else { return Vec::new() };
             let first = SetKey::first_of(Class::Network, &inviter);
             let keys = node.set(Audience::Public).range(&first, None).take_while(|(key, _)| key.0[..8] == first.0[..8]);
             keys.map(|(key, _)| Slot { audience: Audience::Public, key }).collect::<Vec<_>>()

@@ -260,7 +260,8 @@ impl Node {
         }
         self.acknowledge(&batch.acknowledged, outputs);
         let mut outdated: BTreeMap<Peer, BTreeSet<Slot>> = BTreeMap::new();
-        for (peer, slot) in batch.outdated.into_iter().filter(|(peer, slot)| self.shares(peer, slot.audience)) {
+        batch.outdated.retain(|(peer, slot)| !self.is_mirror && self.shares(peer, slot.audience));
+        for (peer, slot) in batch.outdated {
             outdated.entry(peer).or_default().insert(slot);
         }
         for (to, slots) in outdated {

@@ -280,6 +280,9 @@ impl Node {
         if let Some(places) = self.cursors.take_changed() {
             outputs.push(Output::Persist { operations: vec![Operation::Cursors { places }], durable: false });
         }
+        if self.is_mirror {
+            return;
+        }
         let heads = [0, 1].map(|number: usize| self.logs[number].head().sequence);
         for (peer, link) in self.links.iter_mut().filter(|(_, link)| link.is_greeted) {
             for audience in Audience::ALL {

@@ -105,6 +105,9 @@ pub enum Breach {
         /// Rounds allowed.
         max: u32,
     },
+    /// A mirror that says something.
+    #[error("this node's operator allowed your key as a read-only mirror, which sends no versions")]
+    MirrorSpeaks,
     /// Too many versions that no honest node would send.
     #[error("{found} versions that no honest node would have sent; the last: {last}")]
     Versions {

@@ -1,5 +1,7 @@
 //! What happens to a node.
 
+use std::collections::BTreeSet;
+
 use super::{Unverified, VerifiedVersion};
 use crate::key::PublicKey;
 use crate::overlay::DialFailure;
@@ -72,6 +74,11 @@ pub enum Input {
     Introduced {
         /// The other node.
         peer: Peer,
+    },
+    /// The operator's list of allowed mirrors; replaces the one before. The first [`MIRRORS_MAX`](crate::limits::MIRRORS_MAX) count.
+    Mirrors {
+        /// Their node keys.
+        keys: BTreeSet<Peer>,
     },
     /// About a quarter of a second has passed.
     Tick,

@@ -83,6 +83,11 @@ impl Node {
         envelopes: Vec<Vec<u8>>,
         outputs: &mut Vec<Output>,
     ) {
+        if self.is_mirror {
+            let refusal = Outcome::Rejected(Node::refused_by_mirror());
+            outputs.push(Output::Published { ticket, outcomes: vec![refusal; envelopes.len()] });
+            return;
+        }
         let Examined { outcomes, verify, .. } = self.take_in(now, envelopes, Source::Admin, outputs);
         if verify.is_empty() {
             outputs.push(Output::Published { ticket, outcomes: settled(outcomes) });
@@ -278,6 +283,7 @@ impl Node {
         if header.network != self.network() {
             return Err(Reject::WrongNetwork { found: header.network, expected: self.network() });
         }
+        self.check_kept(&Slot::of(header))?;
         match &self.read_only {
             Some(reason) => Err(Reject::ReadOnly { reason: reason.clone() }),
             None => Ok(()),

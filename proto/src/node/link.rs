@@ -107,6 +107,8 @@ pub(super) struct Link {
     pub(super) connected_at: UnixMillis,
     pub(super) is_greeted: bool,
     pub(super) org: Option<OrgId>,
+    /// The peer is a read-only mirror, and stays one while this link lasts.
+    pub(super) is_mirror: bool,
     pub(super) session: Option<Session>,
     pub(super) catch_up: Option<CatchUp>,
     next_id: u64,
@@ -166,6 +168,7 @@ impl Link {
             connected_at: now,
             is_greeted: false,
             org,
+            is_mirror: false,
             session: None,
             catch_up: None,
             next_id: 0,

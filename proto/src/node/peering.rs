@@ -34,10 +34,14 @@ impl Node {
         let org = self.trust.node_owner(&peer).filter(|org| self.standing(org) == Standing::Member);
         self.links_made += 1;
         let mut link = Link::new(now, self.links_made, outbound, org);
+        link.is_mirror = self.is_mirror_of(&peer, outbound, org);
+        let is_mirror = link.is_mirror;
         link.told = [0, 1].map(|number: usize| Some(self.logs[number].head().sequence));
         self.unlink(now, &peer, Ended::Replaced);
         self.links.insert(peer, link);
-        self.neighbours.connected(now, peer, outbound);
+        if !is_mirror {
+            self.neighbours.connected(now, peer, outbound);
+        }
         if !self.neighbours.is_welcome(now, &peer) {
             let message = "this node was sent too much that no honest node sends; try again in half an hour".to_owned();
             self.part(now, peer, v1::ByeCode::Breach, message, outputs);
@@ -71,11 +75,11 @@ impl Node {
     /// True when this audience's records may go to the peer: members' records go to nodes of known members only.
     ///
     /// A newcomer's link to its inviter is up before the newcomer knows who is a member: until then it asks, and gives
-    /// nothing but public records.
+    /// nothing but public records. A mirror, here or there, shares public records only.
     pub(super) fn shares(&self, peer: &Peer, audience: Audience) -> bool {
         audience == Audience::Public
             || is_out(Canary::Audience)
-            || self.links.get(peer).is_some_and(|link| link.org.is_some())
+            || (!self.is_mirror && self.links.get(peer).is_some_and(|link| link.org.is_some()))
     }
 
     pub(super) fn on_received(&mut self, now: UnixMillis, peer: Peer, frame: &[u8], outputs: &mut Vec<Output>) {
@@ -122,6 +126,7 @@ impl Node {
             Content::Hello(hello) if !is_greeted => self.on_hello(now, peer, &hello, outputs)?,
             Content::Hello(_) => return Err(Breach::HelloOrder { what: "Hello came twice" }),
             _ if !is_greeted => return Err(Breach::HelloOrder { what: "another frame came before Hello" }),
+            content if !self.hears(&peer, &content)? => {}
             Content::Versions(versions) => {
                 let found = versions.envelopes.len();
                 if found > VERSIONS_PER_FRAME_MAX {
@@ -241,7 +246,8 @@ impl Node {
         let ahead_ms = difference(hello.clock_ms, now);
         let totals = Audience::ALL.map(|audience| (audience, self.set(audience).total()));
         self.tell_what_came_since_hello(now, peer, outputs);
-        if !self.broadcast.link_up(peer) {
+        let is_mirror = self.links.get(&peer).is_some_and(|link| link.is_mirror);
+        if !is_mirror && !self.broadcast.link_up(peer) {
             self.part(now, peer, v1::ByeCode::Elsewhere, DropReason::Crowded.to_string(), outputs);
             return Ok(());
         }
@@ -271,7 +277,7 @@ impl Node {
     /// What arrived here between our Hello and the peer's was not pushed to it: it is offered now.
     fn tell_what_came_since_hello(&mut self, now: UnixMillis, peer: Peer, outputs: &mut Vec<Output>) {
         for audience in Audience::ALL {
-            if !self.shares(&peer, audience) {
+            if self.is_mirror || !self.shares(&peer, audience) {
                 continue;
             }
             let number = usize::from(audience.number());
@@ -321,6 +327,9 @@ impl Node {
         // Whoever is no member may show us a members' version, but is not told that we hold it.
         let is_told =
             |(peer, slot, _): &&(Peer, Slot, Vid)| self.links.contains_key(peer) && self.shares(peer, slot.audience);
+        if self.is_mirror {
+            return;
+        }
         for (peer, slot, vid) in acknowledged.iter().filter(is_told) {
             offers.entry((*peer, slot.audience)).or_default().push((slot.key, *vid));
         }
@@ -356,6 +365,10 @@ impl Node {
             let (was_member, org) = (were_members.contains(&peer), link.org);
             if !was_member && org.is_some() && link.outbound && link.is_greeted {
                 link.compare_at[usize::from(Audience::Members.number())] = now;
+            }
+            if link.is_mirror && org.is_some() {
+                let message = "this key is on a member's card now: connect again as its node".to_owned();
+                self.part(now, peer, v1::ByeCode::Elsewhere, message, outputs);
             }
             if was_member && org.is_none() {
                 let message = "this node's key is no longer on the card of a member".to_owned();

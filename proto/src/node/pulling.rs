@@ -43,7 +43,8 @@ impl Node {
                 continue;
             }
             let is_due = |peer: &Peer, link: &super::Link| {
-                link.is_greeted && link.is_idle() && link.compare_at[number] <= now && self.shares(peer, audience)
+                let is_due = link.is_greeted && link.is_idle() && link.compare_at[number] <= now;
+                is_due && !link.is_mirror && self.shares(peer, audience)
             };
             let due = self.links.iter().filter(|(peer, link)| is_due(peer, link));
             let Some(peer) = due.min_by_key(|(_, link)| link.compare_at[number]).map(|(peer, _)| *peer) else {
@@ -159,8 +160,11 @@ impl Node {
         }
     }
 
-    /// Gives the turn to a peer unless another one has it.
+    /// Gives the turn to a peer unless another one has it; never to a mirror.
     pub(super) fn may_pull(&mut self, now: UnixMillis, audience: Audience, peer: Peer) -> bool {
+        if self.links.get(&peer).is_some_and(|link| link.is_mirror) {
+            return false;
+        }
         match self.turn_holder(now, audience) {
             Some(holder) => holder == peer,
             None => {

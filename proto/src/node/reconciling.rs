@@ -62,7 +62,7 @@ impl Node {
             // Known only now; what this is more than what is left counts against nobody.
             link.may_compare(now, answer.ranges.len() + answer.digested / DIGESTED_PER_RANGE);
         }
-        if !self.shares(&peer, audience) {
+        if self.is_mirror || !self.shares(&peer, audience) {
             answer.offers.clear();
         }
         if !is_reply && (1..=DIRECT_VERSIONS_MAX).contains(&answer.offers.len()) {

@@ -51,13 +51,15 @@ impl Node {
     /// Pushes newly accepted versions over the links of the tree, and notes them to be announced over the others.
     pub(super) fn spread(&mut self, now: UnixMillis, accepted: Vec<Accepted>, outputs: &mut Vec<Output>) {
         type Group = (Vec<Peer>, Route, Vec<Vec<u8>>);
+        self.spread_to_mirrors(now, &accepted, outputs);
         let mut group: Option<Group> = None;
+        let is_mirror = self.is_mirror;
         for Accepted { source, slot, vid, envelope, goes_first } in accepted {
             let links = &self.links;
             let may_have = |peer: &Peer| {
-                links
-                    .get(peer)
-                    .is_some_and(|link| link.is_greeted && (slot.audience == Audience::Public || link.org.is_some()))
+                let is_told = |link: &Link| !is_mirror && !link.is_mirror && link.is_greeted;
+                let is_shared = |link: &Link| slot.audience == Audience::Public || link.org.is_some();
+                links.get(peer).is_some_and(|link| is_told(link) && is_shared(link))
             };
             let Spread { mut push, mut route, mut announce } = match source {
                 Some(source) => self.broadcast.accepted(now, source, vid, may_have),
@@ -89,7 +91,7 @@ impl Node {
         send_group(group, outputs);
     }
 
-    fn announce(&mut self, now: UnixMillis, peer: Peer, slot: Slot, vid: Vid) {
+    pub(super) fn announce(&mut self, now: UnixMillis, peer: Peer, slot: Slot, vid: Vid) {
         let waiting = self.news.waiting.entry((peer, slot.audience)).or_default();
         waiting.insert(slot.key, vid);
         if waiting.len() > ANNOUNCEMENTS_MAX {
@@ -182,7 +184,8 @@ impl Node {
             org,
             is_dialable: !endpoints.is_empty(),
         });
-        let nodes: Vec<Candidate> = nodes.collect();
+        // A mirror knows of nobody but who was introduced to it.
+        let nodes: Vec<Candidate> = nodes.filter(|_| !self.is_mirror).collect();
         self.neighbours.choose_candidates(nodes);
         self.broadcast.set_network_nodes(self.neighbours.network_nodes());
     }

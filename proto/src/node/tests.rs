@@ -8,6 +8,7 @@ mod deadlines;
 mod heads;
 mod limits;
 mod membership;
+mod mirrors;
 mod patience;
 mod redacting;
 mod spreading;

@@ -121,7 +121,7 @@ impl Node {
                 parting.push((*peer, v1::ByeCode::TooSlow, "no Hello within 10 s"));
             } else if waits_since.is_some_and(|since| now.saturating_sub(since) > ANSWER_WAIT_MS_MAX) {
                 parting.push((*peer, v1::ByeCode::TooSlow, "no answer to a request within 60 s"));
-            } else if link.org.is_none() && age_ms > MEMBERSHIP_WAIT_MS {
+            } else if link.org.is_none() && !link.is_mirror && age_ms > MEMBERSHIP_WAIT_MS {
                 parting.push((*peer, v1::ByeCode::NotAMember, "this key belongs to no member that is known here"));
             }
         }
@@ -147,8 +147,8 @@ impl Node {
         // A clock that leapt back must not stop comparisons for as long as it leapt.
         let is_far_off = self.compare_next_at > now.saturating_add(COMPARE_INTERVAL_MS.end);
         if self.compare_next_at <= now && self.compare_next_at != 0 {
-            let greeted: Vec<Peer> =
-                self.links.iter().filter(|(_, link)| link.is_greeted).map(|(peer, _)| *peer).collect();
+            let asked = self.links.iter().filter(|(_, link)| link.is_greeted && !link.is_mirror);
+            let greeted: Vec<Peer> = asked.map(|(peer, _)| *peer).collect();
             if !greeted.is_empty() {
                 let chosen = self.random_below(greeted.len() as u64) as usize;
                 if let Some(link) = self.links.get_mut(&greeted[chosen]) {

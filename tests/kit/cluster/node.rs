@@ -142,6 +142,18 @@ impl Node {
         Ok(node)
     }
 
+    /// Makes a read-only mirror's home with these codes, and starts nothing. Returns it with its node key.
+    pub fn prepare_mirror(name: &str, codes: &[&str]) -> Result<(Node, String), ClusterError> {
+        let node = Node::prepare(name, &NodeOptions { peer: Listen::Off, ..NodeOptions::default() })?;
+        let mut command = Command::new(&node.binaries.daemon);
+        command.arg("mirror").arg("--home").arg(&node.home).args(codes);
+        let output = command.output().map_err(ClusterError::system("fingerpostd mirror"))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let key = said.lines().find_map(|line| line.strip_prefix("Key ")).map(|key| key.trim().to_owned());
+        let key = key.ok_or_else(|| node.incomplete("fingerpostd mirror", "key"))?;
+        Ok((node, key))
+    }
+
     /// An admin's home without a daemon: an organisation that a neighbour's node hosts.
     pub fn admin_only(name: &str) -> Result<Node, ClusterError> {
         let folder = short_folder()?;
