@@ -16,6 +16,7 @@ mod merge;
 mod network;
 #[path = "../conformance/pair.rs"]
 mod pair;
+mod quotas;
 mod records;
 mod sets;
 mod versions;

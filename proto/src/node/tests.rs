@@ -8,6 +8,7 @@ mod deadlines;
 mod limits;
 mod membership;
 mod patience;
+mod quota;
 mod spreading;
 mod statements;
 mod strikes;

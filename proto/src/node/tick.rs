@@ -50,6 +50,7 @@ impl Node {
         self.links.values_mut().flat_map(Link::instants).for_each(shift);
         self.turns.iter_mut().flatten().map(|turn| &mut turn.renewed_at).for_each(shift);
         shift(&mut self.progress_noted_at);
+        self.allowances.instants().for_each(shift);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.
@@ -70,6 +71,7 @@ impl Node {
             std::mem::take(&mut self.overdue)
         } else {
             self.overdue.clear();
+            self.allowances.settle(now, self.versions_per_day().unwrap_or(1));
             self.past_deadline(hour)
         };
         let mut operations = Vec::new();
