@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_the_rules_forbid_is_refused_and_what_is_wrong_in_itself_is_invalid() {
-        for name in ["not-a-member", "unknown-device", "read-only", "wrong-network"] {
+        for name in ["not-a-member", "unknown-device", "read-only", "wrong-network", "over-quota", "too-many-today"] {
             assert_eq!(Exit::of_rejection(name), Exit::Refused, "{name}");
         }
         for name in ["withheld-place", "text-too-long", "statement-reason", "bad-signature", ""] {
