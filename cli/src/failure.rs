@@ -45,7 +45,7 @@ impl Exit {
     /// How a command ends whose version the node rejected under this name of `spec/09-errors.md`: it is the rules that say no,
     /// or the version itself is wrong.
     pub fn of_rejection(name: &str) -> Exit {
-        const BY_POLICY: [&str; 8] = [
+        const BY_POLICY: [&str; 10] = [
             "not-a-member",
             "unknown-organisation",
             "unknown-device",
@@ -54,6 +54,8 @@ impl Exit {
             "from-the-future",
             "too-old",
             "quarantine-full",
+            "over-quota",
+            "too-many-today",
         ];
         if BY_POLICY.contains(&name) { Exit::Refused } else { Exit::Invalid }
     }
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_the_rules_forbid_is_refused_and_what_is_wrong_in_itself_is_invalid() {
-        for name in ["not-a-member", "unknown-device", "read-only", "wrong-network"] {
+        for name in ["not-a-member", "unknown-device", "read-only", "wrong-network", "over-quota", "too-many-today"] {
             assert_eq!(Exit::of_rejection(name), Exit::Refused, "{name}");
         }
         for name in ["withheld-place", "text-too-long", "statement-reason", "bad-signature", ""] {

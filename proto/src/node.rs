@@ -5,6 +5,7 @@
 //! versions of organisations with standing are in them; a version is persisted before anything that relies on it.
 //! Spec: `spec/06-link.md`, `spec/07-sync.md`. Tested: `node/tests.rs`, the simulator in `tests/simulation`.
 
+mod allowance;
 mod arrivals;
 mod batch;
 mod catching_up;
@@ -18,6 +19,7 @@ mod output;
 mod peering;
 mod pulling;
 mod quarantine;
+mod quota;
 mod reconciling;
 mod redacting;
 mod reject;
@@ -52,6 +54,7 @@ use crate::overlay::{Broadcast, Ended, Neighbours};
 use crate::set::{Entry, Index, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::SignedVersion;
+use allowance::Allowances;
 use arrivals::ArrivalLog;
 use catching_up::Cursors;
 use intake::PendingSource;
@@ -86,6 +89,7 @@ pub struct Node {
     links: BTreeMap<Peer, Link>,
     links_made: u64,
     quarantine: Quarantine,
+    allowances: Allowances,
     /// What the store lost: only that version or a later one may take the slot again.
     lost: BTreeMap<Slot, Precedence>,
     /// The sets were last searched for deadlines in this hour; `None`: they have to be at the next tick.
@@ -182,6 +186,7 @@ impl Node {
             links: BTreeMap::new(),
             links_made: 0,
             quarantine: Quarantine::default(),
+            allowances: Allowances::default(),
             lost: BTreeMap::new(),
             searched_in: None,
             overdue: Vec::new(),
@@ -245,6 +250,7 @@ impl Node {
         let mut outputs = Vec::new();
         self.trust.settle_stored();
         self.settle(0, &mut outputs);
+        self.restore_quotas(&mut outputs);
         self.choose_candidates();
         outputs
     }

@@ -178,8 +178,15 @@ pub(crate) struct City {
 impl City {
     /// Two founders and an organisation that was invited by the first.
     pub(crate) fn new() -> City {
+        City::by(|_| ())
+    }
+
+    /// The same with another charter.
+    pub(crate) fn by(change: impl Fn(&mut v1::Charter)) -> City {
         let (forum, council) = (Org::new(1, "Harbour Refugee Forum"), Org::new(2, "Harbour City Council"));
-        let charter_bytes = charter_message(&[&forum, &council]).encode_to_vec();
+        let mut charter = charter_message(&[&forum, &council]);
+        change(&mut charter);
+        let charter_bytes = charter.encode_to_vec();
         let charter = Charter::read(&charter_bytes).unwrap();
         City { kitchen: Org::new(3, "Quay Kitchen"), network: charter.network, forum, council, charter, charter_bytes }
     }

@@ -17,6 +17,7 @@ mod merge;
 mod network;
 #[path = "../conformance/pair.rs"]
 mod pair;
+mod quotas;
 mod records;
 mod redactions;
 mod sets;

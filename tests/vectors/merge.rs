@@ -150,7 +150,7 @@ fn merge() -> Vec<Value> {
     ]
 }
 
-fn receipt(name: &str, why: &str, city: &City, now: u64, known: &[SignedVersion], envelope: &[u8]) -> Value {
+pub(crate) fn receipt(name: &str, why: &str, city: &City, now: u64, known: &[SignedVersion], envelope: &[u8]) -> Value {
     case(
         name,
         why,
@@ -308,6 +308,9 @@ fn receipt_valid() -> Vec<Value> {
             false,
         ),
     ]
+    .into_iter()
+    .chain(crate::quotas::taken())
+    .collect()
 }
 
 fn receipt_invalid() -> Vec<Value> {
@@ -585,6 +588,9 @@ fn receipt_invalid() -> Vec<Value> {
         ),
         refused("invite", "the claim is not signed by the one-time key", now, unclaimed.envelope(), "invite"),
     ]
+    .into_iter()
+    .chain(crate::quotas::refused())
+    .collect()
 }
 
 fn relay() -> Vec<Value> {

@@ -60,6 +60,14 @@ pub(super) struct Batch {
     pub(super) released: BTreeSet<OrgId>,
 }
 
+impl Batch {
+    /// Tells nobody of what this batch put into a slot.
+    pub(super) fn leave_untold(&mut self, slot: &Slot) {
+        self.accepted.retain(|accepted| accepted.slot != *slot);
+        self.acknowledged.retain(|(_, acknowledged, _)| acknowledged != slot);
+    }
+}
+
 impl Node {
     /// The link over which a version came, while it is up. A later link to the same peer is another one: nothing that is said or
     /// counted for the old one is for it.
@@ -129,6 +137,11 @@ impl Node {
         if let Some(reason) = &self.read_only {
             return Outcome::Rejected(Reject::ReadOnly { reason: reason.clone() });
         }
+        // Others of the batch, or another batch, may have taken the room.
+        if let Err(reject) = self.check_room(now, source, &version) {
+            return self.defer(source, reject);
+        }
+        self.use_allowance(now, &version);
         let concurrent = known.is_some_and(|known| is_concurrent(&version, &known.vid));
         if concurrent {
             batch.notices.push(Notice::Concurrent { org: header.org, record: header.record, winner: version.vid() });
@@ -147,6 +160,11 @@ impl Node {
     pub(super) fn put_back(&mut self, source: Source, version: &SignedVersion, batch: &mut Batch) -> bool {
         let slot = Slot::of(version.header());
         let is_it = self.lost.get(&slot).is_some_and(|lost| lost.vid == version.vid());
+        if is_it && self.check_quota(Source::Quarantine, version.header().org, &slot).is_err() {
+            // Others have its room by now: it is like any other that was never here.
+            self.lost.remove(&slot);
+            return false;
+        }
         if is_it {
             self.put(source, version.clone(), batch);
         }
@@ -185,6 +203,7 @@ impl Node {
             Source::Admin => Some(overlay::Source::Published { reaches_everyone: false }),
         };
         batch.accepted.push(Accepted { source, slot, vid, envelope, goes_first: false });
+        self.displace(&slot, batch);
     }
 
     /// Notes that a version is refused: the answer to an admin, a log line and perhaps the end of the link for a peer.

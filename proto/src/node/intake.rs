@@ -361,6 +361,7 @@ impl Node {
             let is_same = known.vid == precedence.vid;
             return Ok(Intake::Outcome(if is_same { Outcome::Duplicate } else { Outcome::Superseded }));
         }
+        self.check_length(&version)?;
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
             return Err(Reject::TooOld);
         }
@@ -372,6 +373,7 @@ impl Node {
             return self.wait_for(now, source, version, Reject::NotAMember { org: header.org });
         }
         self.check_not_ahead(now, source, &version)?;
+        self.check_room(now, source, &version)?;
         Ok(Intake::Verify(version, key))
     }
 }

@@ -3,6 +3,7 @@
 //! Spec: `spec/09-errors.md`, section 1: the names are stable and told to admins and in vectors.
 
 use crate::id::{NetworkId, OrgId};
+use crate::kind::Audience;
 use crate::network::card::CardError;
 use crate::network::statement::StatementError;
 use crate::network::succession::SuccessionError;
@@ -74,6 +75,45 @@ pub enum Reject {
     /// No room to set it aside.
     #[error("too much is waiting for its publisher's membership; try again later")]
     QuarantineFull,
+    /// Longer than the charter allows.
+    #[error(
+        "a record takes {found} bytes, this network's charter allows {max}; shorten its texts and publish it again"
+    )]
+    VersionTooLong {
+        /// Bytes of the envelope.
+        found: usize,
+        /// Bytes that the charter allows.
+        max: usize,
+    },
+    /// As many records of its publisher as the charter allows are here.
+    #[error(
+        "organisation {org} has {held} {audience} records, this network's charter allows {max}; give new contents to records \
+         that are here. Withdrawn and lapsed records count until they are forgotten, 400 days and 24 hours after their last change, and a charter \
+         cannot be changed: for more at once, agree on a new network with the others"
+    )]
+    OverQuota {
+        /// The publisher.
+        org: OrgId,
+        /// In whose set.
+        audience: Audience,
+        /// Records here, withdrawn ones included.
+        held: usize,
+        /// Records that the charter allows.
+        max: usize,
+    },
+    /// The publisher has used up its versions of a day.
+    #[error(
+        "this node takes {max} versions of organisation {org} in a day, and has; nothing is lost: hand this in again in {} minutes",
+        wait_ms.div_ceil(60_000)
+    )]
+    TooManyToday {
+        /// The publisher.
+        org: OrgId,
+        /// Versions in a day.
+        max: u64,
+        /// Until one more is taken, milliseconds.
+        wait_ms: u64,
+    },
     /// The store refuses writes.
     #[error("this node cannot store anything now: {reason}")]
     ReadOnly {
@@ -128,6 +168,9 @@ impl Reject {
             Reject::UnknownDevice { .. } => "unknown-device",
             Reject::BadSignature => "bad-signature",
             Reject::QuarantineFull => "quarantine-full",
+            Reject::VersionTooLong { .. } => "version-too-long",
+            Reject::OverQuota { .. } => "over-quota",
+            Reject::TooManyToday { .. } => "too-many-today",
             Reject::ReadOnly { .. } => "read-only",
         }
     }
@@ -138,7 +181,8 @@ impl Reject {
             Reject::Version(error) => {
                 !matches!(error, VersionError::UnknownFormat { .. } | VersionError::UnknownAudience { .. })
             }
-            Reject::Record(_) | Reject::Statement(_) | Reject::WrongNetwork { .. } | Reject::BadSignature => true,
+            Reject::Record(_) | Reject::Statement(_) | Reject::WrongNetwork { .. } => true,
+            Reject::VersionTooLong { .. } | Reject::BadSignature => true,
             _ => false,
         }
     }

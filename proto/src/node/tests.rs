@@ -10,6 +10,7 @@ mod limits;
 mod membership;
 mod mirrors;
 mod patience;
+mod quota;
 mod redacting;
 mod spreading;
 mod statements;

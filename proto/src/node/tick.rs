@@ -58,6 +58,7 @@ impl Node {
         self.shift_heads(shift);
         self.is_clock_confirmed = false;
         self.redactions.instants().for_each(shift);
+        self.allowances.instants().for_each(shift);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.
@@ -78,6 +79,7 @@ impl Node {
             std::mem::take(&mut self.overdue)
         } else {
             self.overdue.clear();
+            self.allowances.settle(now, self.versions_per_day().unwrap_or(1));
             self.past_deadline(hour)
         };
         let mut operations = Vec::new();

@@ -154,8 +154,24 @@ impl Index {
         bounds
     }
 
+    /// Number of entries below a key. One path from the root, no hashes.
+    pub(crate) fn rank(&self, key: &SetKey) -> usize {
+        let (mut rank, mut subtree) = (0, &self.root.subtree);
+        loop {
+            match subtree {
+                Subtree::Fork(children) => {
+                    let at = child_of(children, key);
+                    rank += children[..at].iter().map(|child| child.summary.count as usize).sum::<usize>();
+                    let Some(child) = children.get(at) else { return rank };
+                    subtree = &child.subtree;
+                }
+                Subtree::Leaf(leaf) => return rank + leaf.find(key).unwrap_or_else(|at| at),
+            }
+        }
+    }
+
     /// The key with exactly `rank` entries below it.
-    fn at_rank(&self, rank: usize) -> Option<SetKey> {
+    pub(crate) fn at_rank(&self, rank: usize) -> Option<SetKey> {
         let (mut rank, mut subtree) = (rank, &self.root.subtree);
         loop {
             match subtree {
