@@ -5,6 +5,8 @@ mod hosting;
 mod membership;
 mod mirrors;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -261,6 +263,9 @@ Examples:
     /// The nodes that this node talks to
     #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost peers")]
     Peers,
+    /// The states of your records that your node has signed: what was here when, for after a theft
+    #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost heads")]
+    Heads,
     /// The organisations of the network, and who vouches for them
     #[command(help_template = TEMPLATE, before_help = "Example:\n  fingerpost members")]
     Members,
@@ -339,7 +344,9 @@ Examples:
         before_help = "\
 Examples:
   fingerpost revoke \"front desk\"
-  fingerpost revoke 1f3870be --republish                what it published stays, signed by this computer"
+  fingerpost revoke 1f3870be --republish                what it published stays, signed by this computer
+  fingerpost revoke 1f3870be --republish --last-good 9f04ae11
+                                                        only what was there at a head of fingerpost heads"
     )]
     Revoke(RevokeArgs),
     /// All keys are lost or stolen: the recovery words take your organisation back
@@ -453,79 +460,4 @@ pub struct IdArgs {
     /// The same as -o json
     #[arg(long, conflicts_with = "full")]
     pub json: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use clap::CommandFactory;
-
-    use super::*;
-    use crate::failure::Exit;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_command_tree_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn help_shows_examples_before_options_and_every_exit_code() {
-        let help = Cli::command().render_long_help().to_string();
-        assert!(help.find("Examples:").unwrap() < help.find("Usage:").unwrap(), "{help}");
-        for exit in Exit::ALL {
-            assert!(help.contains(&format!("\n  {}  ", exit.code())), "{exit:?} is not in the help");
-        }
-        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "network") {
-            assert!(command.get_before_help().is_some(), "{} has no example", command.get_name());
-        }
-    }
-
-    #[test]
-    fn the_readme_documents_every_command_and_exit_code() {
-        let readme = include_str!("../README.md");
-        for exit in Exit::ALL {
-            assert!(readme.contains(&format!("| {} | `{}` |", exit.code(), exit.name())), "{exit:?}");
-        }
-        for command in Cli::command().get_subcommands() {
-            assert!(readme.contains(&format!("### {}", command.get_name())), "{}", command.get_name());
-        }
-    }
-
-    #[test]
-    fn the_version_names_the_protocol_level() {
-        let version = Cli::command().render_version();
-        assert!(version.contains(&format!("protocol level {}", fingerpost_proto::PROTOCOL_LEVEL)), "{version}");
-    }
-
-    #[test]
-    fn options_of_every_command_may_stand_before_or_after_it() {
-        let before = parse("fingerpost --home /x -o json status").unwrap();
-        let after = parse("fingerpost status --home /x -o json").unwrap();
-        assert_eq!(before.global.home, after.global.home);
-        assert_eq!((before.global.output, after.global.output), (Format::Json, Format::Json));
-    }
-
-    #[test]
-    fn confirm_wants_exactly_one_way_to_choose() {
-        assert!(parse("fingerpost confirm a b").is_ok());
-        assert!(parse("fingerpost confirm --all").is_ok());
-        assert!(parse("fingerpost confirm --due 30").is_ok());
-        for wrong in ["fingerpost confirm", "fingerpost confirm a --all", "fingerpost confirm --all --due 3"] {
-            assert_eq!(parse(wrong).unwrap_err().exit_code(), i32::from(Exit::Usage.code()), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn numbers_are_accepted_at_their_limits_and_refused_beyond() {
-        assert!(parse("fingerpost invite --count 100 --expires-days 365").is_ok());
-        assert!(parse("fingerpost invite --count 101").is_err());
-        assert!(parse("fingerpost invite --count 0").is_err());
-        assert!(parse("fingerpost invite --expires-days 366").is_err());
-        assert!(parse("fingerpost import a.csv --confirm 3").is_err(), "a count without --withdraw-missing");
-        assert!(parse("fingerpost init --name x --hosted --endpoint a:1").is_err());
-    }
 }

@@ -204,6 +204,11 @@ impl NodeClient {
         Ok(states)
     }
 
+    /// Heads that the node signed, the newest first.
+    pub async fn heads(&self) -> Result<Vec<v1::HeadState>, Failure> {
+        Ok(self.admin()?.heads(v1::HeadsRequest {}).await?.into_inner().heads)
+    }
+
     /// Organisations that the node carries.
     pub async fn hosted(&self) -> Result<v1::HostedReply, Failure> {
         Ok(self.admin()?.hosted(v1::HostedRequest {}).await?.into_inner())

@@ -5,6 +5,7 @@ mod block;
 mod completions;
 mod confirm;
 mod device;
+mod heads;
 mod host;
 mod hosted;
 mod id;
@@ -75,6 +76,7 @@ async fn perform(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         Command::Confirm(args) => confirm::run(&session, args).await,
         Command::Status => status::run(&session).await,
         Command::Peers => peers::run(&session).await,
+        Command::Heads => heads::run(&session).await,
         Command::Members => members::run(&session).await,
         Command::Why(args) => why::run(&session, args).await,
         Command::Vouch(args) => vouch::run(&session, args).await,

@@ -4,6 +4,7 @@
 //! Always: the node signs nothing here; it takes in what admins signed at their side.
 //! Tested: `tests/cluster`.
 
+mod heads;
 mod hosting;
 mod listing;
 mod mirrors;
@@ -282,6 +283,10 @@ impl crate::rpc::admin_server::Admin for AdminService {
     async fn receipts(&self, request: Request<v1::ReceiptsRequest>) -> Result<Response<Self::ReceiptsStream>, Status> {
         let states = receipts::receipts(self, request.into_inner()).await?;
         Ok(Response::new(Box::pin(tokio_stream::iter(states.into_iter().map(Ok)))))
+    }
+
+    async fn heads(&self, _: Request<v1::HeadsRequest>) -> Result<Response<v1::HeadsReply>, Status> {
+        heads::heads(self).map(Response::new)
     }
 }
 

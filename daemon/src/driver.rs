@@ -15,6 +15,7 @@ mod invites;
 mod limits;
 mod links;
 mod mirrors;
+pub(crate) mod own_heads;
 mod performing;
 mod refusals;
 mod removing;
@@ -28,7 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use fingerpost_proto::id::OrgId;
+use fingerpost_proto::id::{OrgId, Vid};
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Node, Outcome, Output, Peer};
 use fingerpost_proto::overlay::neighbours::INTRODUCED_MAX;
@@ -92,6 +93,8 @@ pub(crate) struct Driver {
     /// Signs what the node says of itself: upkeep.
     signing_key: SigningKey,
     incarnation: Incarnation,
+    /// Own heads that are not committed yet.
+    signed_heads: Vec<Vid>,
     /// Whom to dial, for the dialler.
     dials: mpsc::Sender<Peer>,
     /// To be linked to, whatever members' cards say.
@@ -154,6 +157,7 @@ impl Driver {
             own_key,
             signing_key,
             incarnation,
+            signed_heads: Vec::new(),
             dials,
             introduced,
             blocked: blocking::Blocked::new(),

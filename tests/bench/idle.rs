@@ -1,8 +1,8 @@
 //! Case `idle`: what a node costs while nothing happens, among as many nodes as a city's partnership has.
 //!
 //! Processes of `fingerpostd`, each an organisation of its own, all linked to all, on loopback over mutual TLS. Every link
-//! goes through a counting relay. Once all sets are equal and everything is at rest, bytes and processor time are taken for
-//! a while and scaled to a day. Bytes are those of TLS with all that is in it; TCP and IP add about 60 for each packet.
+//! goes through a counting relay. Once every member has signed its head of the day, all sets are equal and everything is at
+//! rest, bytes and processor time are taken for a while and scaled to a day. Bytes are those of TLS with all that is in it; TCP and IP add about 60 for each packet.
 
 use std::fs;
 use std::thread;
@@ -20,7 +20,9 @@ const CASE: &str = "idle";
 const NODES: usize = 30;
 /// Longest wait for all links.
 const LINKS_WAIT_MAX: Duration = Duration::from_secs(180);
-/// After all links are up, until greetings and first comparisons are over.
+/// Longest wait for everybody's first head: a node signs it after its first comparison, which may be 300 s away.
+const HEADS_WAIT_MAX: Duration = Duration::from_secs(400);
+/// After all heads are everywhere, until announcements and comparisons that follow are over.
 const REST: Duration = Duration::from_secs(15);
 /// How long is measured. Nodes ping each 30 s, and compare sets each 60 s to 300 s.
 const MEASURED: Duration = Duration::from_secs(120);
@@ -57,6 +59,13 @@ pub(crate) fn run(count: Option<usize>) -> Result<Vec<Figure>, Failure> {
         Ok(true)
     };
     wait_until(LINKS_WAIT_MAX, is_full).map_err(|error| format!("not all nodes are linked: {error}"))?;
+    let has_all_heads = || {
+        let listed = cluster.nodes[0].json(&["members"])?;
+        let members = listed["members"].as_array();
+        Ok(members.is_some_and(|members| members.iter().all(|member| member["complete_as_of"].is_string())))
+    };
+    wait_until(HEADS_WAIT_MAX, has_all_heads)
+        .map_err(|error| format!("not all members have signed a head: {error}"))?;
     cluster.wait_until_equal(LINKS_WAIT_MAX)?;
     thread::sleep(REST);
 

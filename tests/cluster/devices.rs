@@ -151,6 +151,38 @@ fn what_a_revoked_device_signed_leaves_every_node_and_republishing_keeps_it_unde
     assert!(shown(&cluster.nodes, "one", false).unwrap() && shown(&cluster.nodes, "two", true).unwrap());
 }
 
+#[test]
+fn of_a_revoked_device_what_had_come_by_a_trusted_head_stays_and_what_came_later_goes() {
+    let cluster = Cluster::found(2).unwrap();
+    let owner = &cluster.nodes[0];
+    let (org, with_root) = (id(owner), |arguments: &[&str]| owner.json(arguments).unwrap());
+    let stolen = Computer::new("Stolen", owner);
+    let key = stolen.be_added(&org, &with_root, "stolen");
+    assert_eq!(stolen.publish("good").code, 0);
+    wait_until_shown(&cluster.nodes, "good", true);
+    let mut head = Value::Null;
+    let covers_it = || {
+        head = owner.json(&["heads"])?["heads"][0].take();
+        Ok(head["records"] == 2)
+    };
+    wait_until(EFFECT_WAIT, covers_it).unwrap();
+    assert_eq!((&head["audience"], &head["comparable"]), (&"public".into(), &true.into()), "{head}");
+    let name = head["head"].as_str().unwrap();
+    assert_eq!(stolen.publish("trap").code, 0);
+    wait_until_shown(&cluster.nodes, "trap", true);
+
+    let unknown = owner.cli(&["revoke", &key, "--republish", "--last-good", "00000000", "--yes"]).unwrap();
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert!(unknown.stderr.contains("no head") && unknown.stderr.contains("fingerpost heads"), "{unknown:?}");
+    let alone = owner.cli(&["revoke", &key, "--last-good", name, "--yes"]).unwrap();
+    assert_eq!(alone.code, 2, "only with --republish: {alone:?}");
+
+    let revoked = owner.json(&["revoke", &key, "--republish", "--last-good", &name[..8], "--yes"]).unwrap();
+    assert_eq!((&revoked["records_left"], &revoked["records_republished"]), (&1.into(), &2.into()), "{revoked}");
+    wait_until_shown(&cluster.nodes, "trap", false);
+    wait_until_shown(&cluster.nodes, "good", true);
+}
+
 /// Copies what a thief takes: keys and cards.
 fn steal(from: &Node, to: &Node) {
     for name in ["org.card", "org.cards", "network.charter", "keys/root.key", "keys/device.key"] {

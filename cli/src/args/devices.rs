@@ -53,6 +53,9 @@ pub struct RevokeArgs {
     /// Sign what it published again, by this computer, so that it stays; look at it first
     #[arg(long)]
     pub republish: bool,
+    /// Only what your node had when it signed this head and is as it was then; the rest goes. `fingerpost heads` lists them
+    #[arg(long, value_name = "HEAD", requires = "republish")]
+    pub last_good: Option<String>,
 }
 
 /// `recover`.

@@ -163,6 +163,10 @@ impl server::admin_server::Admin for PlayedNode {
     async fn receipts(&self, _: Request<v1::ReceiptsRequest>) -> Result<Response<Self::ReceiptsStream>, Status> {
         unknown()
     }
+
+    async fn heads(&self, _: Request<v1::HeadsRequest>) -> Result<Response<v1::HeadsReply>, Status> {
+        unknown()
+    }
 }
 
 /// A client of `node`; the folder holds the socket.

@@ -5,6 +5,7 @@ use fingerpost_proto::network::card::Device;
 use serde_json::json;
 
 use super::device::check_another_publishes;
+use super::heads::LastGood;
 use super::outcome;
 use super::turn::{Turn, called, find_device, roles, tell_upheld};
 use crate::args::RevokeArgs;
@@ -12,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::identity::Identity;
 use crate::output::moment::{count, now_ms};
 use crate::progress::Progress;
-use crate::publish::{Action, Desk, Plan};
+use crate::publish::{Action, Current, Desk, Plan};
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, args: RevokeArgs) -> Result<Exit, Failure> {
@@ -33,7 +34,12 @@ pub(super) async fn run(session: &Session, args: RevokeArgs) -> Result<Exit, Fai
 
     let charter = turn.charter.clone();
     let desk = Desk::open(&turn.node, &identity, &charter, now_ms()).await?;
-    let plan = plan(&desk, device, args.republish);
+    let last_good = match &args.last_good {
+        Some(head) => Some(LastGood::find(&turn.node, head).await?),
+        None => None,
+    };
+    let stays = |current: &Current| args.republish && last_good.as_ref().is_none_or(|head| head.has(current));
+    let plan = plan(&desk, device, stays);
     let (stays, goes) = (plan.count(Action::Confirmed), live_withdrawn(&plan));
     session.printer.line(&format!("Device        {}, {}", called(device), roles(device)))?;
     let signed =
@@ -44,15 +50,21 @@ pub(super) async fn run(session: &Session, args: RevokeArgs) -> Result<Exit, Fai
         count(plan.changes.len(), "version")
     ))?;
     if args.republish {
-        session.printer.line(&format!(
-            "Stays         {}: this computer signs them again as they are now; look at them first",
-            count(stays, "record")
-        ))?;
+        let which = match &last_good {
+            Some(head) => format!("as they have been since head {}; this computer signs them again", head.called()),
+            None => "this computer signs them again as they are now; look at them first".to_owned(),
+        };
+        session.printer.line(&format!("Stays         {}: {which}", count(stays, "record")))?;
     }
     session.printer.line(&format!(
         "Goes          {}, from every feed; this computer signs that they are withdrawn",
         count(goes, "record")
     ))?;
+    if last_good.is_some() && goes > 0 {
+        session
+            .printer
+            .line("              What they said before is erased everywhere: import your list again afterwards")?;
+    }
     outcome::list_changes(session, &plan)?;
     session.printer.line("Void          invites that it signed and nobody has used")?;
     tell_upheld(session, &finished)?;
@@ -104,12 +116,13 @@ fn live_withdrawn(plan: &Plan) -> usize {
 }
 
 /// What this computer signs so that nothing older returns: the same again, or withdrawals.
-fn plan(desk: &Desk<'_>, device: &Device, republish: bool) -> Plan {
+fn plan(desk: &Desk<'_>, device: &Device, stays: impl Fn(&Current) -> bool) -> Plan {
     let by_it = desk.holdings().iter().filter(|(_, current)| current.version.header().device == *device.key.as_bytes());
-    let records: Vec<(RecordId, bool)> = by_it.map(|(record, current)| (*record, current.is_live())).collect();
+    let records: Vec<(RecordId, bool)> =
+        by_it.map(|(record, current)| (*record, current.is_live() && stays(current))).collect();
     let mut planner = desk.planner();
-    for (record, is_live) in records {
-        if republish && is_live { planner.sign_again(&record) } else { planner.withdraw_again(&record) }
+    for (record, stays) in records {
+        if stays { planner.sign_again(&record) } else { planner.withdraw_again(&record) }
     }
     planner.finish()
 }

@@ -23,6 +23,8 @@ pub struct Current {
     pub lapsed: bool,
     /// Peers that are known to hold it.
     pub held_by: u32,
+    /// Its number in the node's log of arrivals.
+    pub arrival: u64,
 }
 
 impl Current {
@@ -162,5 +164,5 @@ fn prove(entry: v1::Entry, card: &OrgCard, network: &NetworkId) -> Option<Curren
         true => None,
         false => Some(Body::decode(header.kind, version.body()).ok()?),
     };
-    Some(Current { version, body, lapsed: entry.lapsed, held_by: entry.held_by })
+    Some(Current { version, body, lapsed: entry.lapsed, held_by: entry.held_by, arrival: entry.arrival })
 }

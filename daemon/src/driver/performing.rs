@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ed25519_dalek::Signer;
-use fingerpost_proto::kind::Audience;
+use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
 use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::set::Slot;
@@ -110,6 +110,7 @@ impl Driver {
                 Operation::Put { slot, envelope, .. } => {
                     if let Ok(version) = SignedVersion::read(envelope) {
                         self.catalogue.put(slot, &version, false);
+                        self.remember_if_own_head(&version);
                     }
                 }
                 Operation::Lapse { slot, has_lapsed: true } => self.catalogue.lapse(&slot),
@@ -166,7 +167,12 @@ impl Driver {
     fn sign(&mut self, header: &Header, body: &[u8], more: &mut Vec<Output>) {
         let signature = self.signing_key.sign(&header.signing_bytes(body)).to_bytes();
         match SignedVersion::assemble(header, body, &signature) {
-            Ok(version) => self.handle(Input::Signed { envelope: version.envelope().to_vec() }, more),
+            Ok(version) => {
+                if header.kind == Kind::HEAD {
+                    self.note_signed_head(version.vid());
+                }
+                self.handle(Input::Signed { envelope: version.envelope().to_vec() }, more);
+            }
             Err(error) => tracing::error!(kind = %header.kind, %error, "what the node says of itself cannot be signed"),
         }
     }

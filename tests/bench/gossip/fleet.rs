@@ -4,6 +4,7 @@
 //! other is not what is measured here.
 //! Always: a version counts as everywhere when every node's feed shows it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ const PUBLISH_PAUSE: Duration = Duration::from_millis(200);
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 /// Publishes before those that count.
 const WARM_UP: usize = 10;
+/// After the last publish until every head that follows one is everywhere: heads of one signer are 30 s apart.
+const HEADS_REST: Duration = Duration::from_secs(40);
 
 struct Member {
     home: PathBuf,
@@ -63,10 +66,19 @@ pub(super) async fn run(count: usize, publishes: usize) -> Result<Vec<Figure>, F
     let linked = wait_for_links(&members).await?;
     tokio::time::sleep(REST).await;
     let mut everywhere = Vec::new();
-    let mut before = 0;
+    let (mut before, mut heads_before, mut heads_signed) = (0, BTreeMap::new(), 0);
     for number in 0..WARM_UP + publishes {
-        if number == WARM_UP {
-            before = received(&members).await?;
+        // A publisher's node signs a head after its publish: a message like any other. In one round each publishes at most once,
+        // so the heads that changed are all that were signed.
+        if number >= WARM_UP && (number - WARM_UP) % count == 0 {
+            tokio::time::sleep(HEADS_REST).await;
+            let heads = heads(&members).await?;
+            if number == WARM_UP {
+                before = received(&members).await?;
+            } else {
+                heads_signed += changed(&heads_before, &heads);
+            }
+            heads_before = heads;
         }
         let took = publish(&mut members, number, &network).await?;
         if number >= WARM_UP {
@@ -74,11 +86,14 @@ pub(super) async fn run(count: usize, publishes: usize) -> Result<Vec<Figure>, F
         }
         tokio::time::sleep(PUBLISH_PAUSE).await;
     }
-    let copies = (received(&members).await? - before) as f64 / (publishes * (count - 1)) as f64;
+    tokio::time::sleep(HEADS_REST).await;
+    heads_signed += changed(&heads_before, &heads(&members).await?);
+    let copies = (received(&members).await? - before) as f64 / ((publishes + heads_signed) * (count - 1)) as f64;
     let measure = format!("{count} real nodes: published until at all others");
     let mut figures = percentiles(CASE, &measure, everywhere, None);
     let figure = |what: &str, unit, value| Figure::new(CASE, format!("{count} real nodes: {what}"), unit, value);
     figures.push(figure("copies per node and message", "copies", copies).at_most(super::COPIES_MAX));
+    figures.push(figure("heads per publish", "heads", heads_signed as f64 / publishes as f64));
     figures.push(figure("links per node, mean", "links", linked));
     for member in members {
         member.daemon.stop().await;
@@ -170,6 +185,17 @@ async fn received(members: &[Member]) -> Result<u64, Failure> {
         all += member.client.peers().await?.iter().map(|peer| peer.received_versions).sum::<u64>();
     }
     Ok(all)
+}
+
+/// When the newest head of each organisation was signed, as the first node has it.
+async fn heads(members: &[Member]) -> Result<BTreeMap<Vec<u8>, u64>, Failure> {
+    let states = members[0].client.members().await?;
+    Ok(states.into_iter().map(|state| (state.organisation, state.head_ms)).collect())
+}
+
+/// How many of them are others than before.
+fn changed(before: &BTreeMap<Vec<u8>, u64>, after: &BTreeMap<Vec<u8>, u64>) -> usize {
+    after.iter().filter(|(org, head_ms)| before.get(*org) != Some(head_ms)).count()
 }
 
 /// Publishes one record and returns how long it took until every node shows it.
