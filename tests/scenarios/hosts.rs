@@ -20,8 +20,9 @@ pub(super) fn hosted_group_moves() -> Told {
     refused(&group.cli(&["list"])?, 3, &["fingerpost move CODE"]);
     let begin = std::time::Instant::now();
     let moved = group.json(&["move", &cluster.nodes[0].host_code()?, "--yes"])?;
-    let changed = sheet(&rows).replace("Raised bed 10,Come and dig", "Raised bed 10,Come and dig on Fridays");
-    done(&group.import(&changed)?);
+    let mut changed = rows.clone();
+    changed[10].2 = "Come and dig on Fridays";
+    done(&group.import(&sheet(&changed))?);
     until_everywhere(&all(&cluster.nodes), "Come and dig on Fridays");
     let took = begin.elapsed();
     for node in &cluster.nodes {

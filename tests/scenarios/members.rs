@@ -71,7 +71,7 @@ pub(super) fn member_thrown_out() -> Told {
     }
     // Its own node shows it no longer either, and takes nothing new.
     until_nowhere(&nodes, "We sell your names");
-    refused(&out.import("kind,id,name,description\norganisation,us,Us,We help.\n")?, 7, &["objection"]);
+    refused(&out.import("kind,id,name,description\norganisation,us,Us,We help.\n")?, 7, &["not a member"]);
     Ok(format!("Out of 4 feeds and change lists within {}.", seconds(took)))
 }
 
@@ -129,7 +129,7 @@ pub(super) fn local_block() -> Told {
     cluster.nodes[0].launch()?;
     until_equal(&all(&cluster.nodes));
     assert!(holds(&cluster)? && !feed_has(&cluster.nodes[0], "Another doubtful offer")?);
-    assert!(member(&cluster.nodes[0], &org)?["blocked_here"].is_string(), "the operator can see why");
+    assert!(cluster.nodes[0].json(&["why", &org])?["blocked_here"].is_string(), "the operator can see why");
     cluster.nodes[0].ok(&["block", &org, "--lift"])?;
     until_everywhere(&all(&cluster.nodes), "Another doubtful offer");
     let served = all(&cluster.nodes)

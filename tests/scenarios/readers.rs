@@ -29,14 +29,14 @@ pub(super) fn refuge_redacted() -> Told {
     let told = cluster.nodes[0].ok(&["receipts", "service:refuge"])?.stdout;
     assert!(told.contains("4 of 6") && told.contains("Node 4") && told.contains("not yet"), "{told}");
     let here: Vec<&Node> = cluster.nodes[..4].iter().collect();
-    assert!(is_nowhere(&here, "Blackthorn")?);
+    assert!(is_nowhere(&here, "17 Mill Lane")?);
     for away in [4, 5] {
         cluster.nodes[away].launch()?;
     }
     until("all confirm", || Ok(confirmed(&cluster.nodes[0])? == (6, 6)));
     let took = begin.elapsed();
     for node in &cluster.nodes {
-        assert!(sightings(node, "Blackthorn")?.is_empty());
+        assert!(sightings(node, "17 Mill Lane")?.is_empty());
         assert_eq!(node.feed(&format!("/services/{refuge}"))?.status, 410, "{}", node.name());
         assert_eq!(node.feed(&format!("/records/{refuge}/signed"))?.status, 410, "{}", node.name());
     }
@@ -64,7 +64,7 @@ pub(super) fn refuge_for_members() -> Told {
     for node in &nodes {
         let shown = node.json(&["show", &refuge])?.to_string();
         assert!(shown.contains("0115"), "{shown}");
-        for text in ["Hidden", "0115", refuge.as_str()] {
+        for text in ["Hidden house", "Hidden refuge line", "0115", refuge.as_str()] {
             for page in FEED_PAGES {
                 assert!(!node.feed(page)?.text().contains(text), "{text} on {page} of {}", node.name());
             }

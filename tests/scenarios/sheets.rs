@@ -25,7 +25,7 @@ pub(super) fn half_a_spreadsheet() -> Told {
     assert!(live(41)?);
     // A broken row could be the reason that something is missing.
     let broken = office.home().join("broken.csv");
-    std::fs::write(&broken, format!("{}service,,Nameless,\n", sheet(&rows[..20]))).unwrap();
+    std::fs::write(&broken, format!("{}service,nameless,,\n", sheet(&rows[..20]))).unwrap();
     let output = office.cli(&["import", &broken.display().to_string(), "--withdraw-missing", "--confirm", "20"])?;
     assert_ne!(output.code, 0, "{output:?}");
     assert!(live(41)?, "{output:?}");

@@ -17,7 +17,7 @@ pub(super) fn until(what: &str, is_so: impl FnMut() -> Result<bool, ClusterError
 
 /// A sheet of one organisation and its services: (local id, name, description).
 pub(super) fn sheet(services: &[(&str, &str, &str)]) -> String {
-    let rows = services.iter().map(|(id, name, description)| format!("service,{id},{name},{description}\n"));
+    let rows = services.iter().map(|(id, name, description)| format!("service,{id},\"{name}\",\"{description}\"\n"));
     format!("kind,id,name,description\norganisation,us,Us,We help.\n{}", rows.collect::<String>())
 }
 
@@ -59,13 +59,15 @@ pub(super) fn sightings(node: &Node, text: &str) -> Result<Vec<String>, ClusterE
     Ok(found)
 }
 
-/// The text of a service is in the feeds and lists of all these nodes.
+/// A service in which the text stands is in the pages, change lists and command lines of all these nodes.
 pub(super) fn is_everywhere(nodes: &[&Node], text: &str) -> Result<bool, ClusterError> {
     nodes.iter().try_fold(true, |all, node| {
-        let has = |page: &str| -> Result<bool, ClusterError> {
-            Ok(node.feed_url().is_none() || node.feed(page)?.text().contains(text))
-        };
-        Ok(all && has("/services")? && has("/directory")? && node.json(&["list"])?.to_string().contains(text))
+        let page = node.feed("/services?per_page=250")?.json();
+        let items = page["contents"].as_array().into_iter().flatten();
+        let ids: Vec<&str> =
+            items.filter(|item| item.to_string().contains(text)).filter_map(|item| item["id"].as_str()).collect();
+        let (changes, listed) = (node.feed("/rpde/services")?.text(), node.json(&["list"])?.to_string());
+        Ok(all && !ids.is_empty() && changes.contains(text) && ids.iter().all(|id| listed.contains(id)))
     })
 }
 
