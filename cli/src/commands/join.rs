@@ -300,3 +300,33 @@ async fn watch(session: &Session, node: &NodeClient, seconds: u64) -> Result<Arr
         tokio::time::sleep(WATCH_INTERVAL).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::identity::GenesisCard;
+    use crate::keys::Signer;
+
+    #[test]
+    fn a_node_that_the_card_does_not_list_is_told_so_before_anything_is_signed() {
+        let [root, device, node, other] = [1, 2, 3, 4].map(|seed| Signer::from_seed(&[seed; 32]).unwrap());
+        let card = |node| {
+            let card = GenesisCard {
+                name: "Forum",
+                root: root.public(),
+                recovery_digest: [9; 32],
+                device: device.public(),
+                node,
+                endpoints: Vec::new(),
+                nonce: [0; 16],
+            };
+            OrgCard::read(&card.encode()).unwrap()
+        };
+        assert!(check_node_listed(&card(Some(node.public())), node.public().as_bytes()).is_ok());
+        let lost = check_node_listed(&card(Some(node.public())), other.public().as_bytes()).unwrap_err();
+        assert_eq!(lost.exit(), Exit::Refused);
+        let hosted = check_node_listed(&card(None), node.public().as_bytes()).unwrap_err();
+        assert_eq!(hosted.exit(), Exit::Refused);
+    }
+}
