@@ -11,12 +11,14 @@
 //! | [`transport`], [`joining`] | dialling a node, and knocking at it with an invite |
 //! | [`copies`] | what this organisation published over a host, kept at its own side |
 //! | [`failure`], [`output`], [`progress`] | what people and scripts read |
+//! | [`core_dump`] | keeps keys off the disk when a program crashes |
 
 pub mod args;
 pub mod cards;
 pub mod client;
 pub mod commands;
 pub mod copies;
+pub mod core_dump;
 pub mod device_request;
 pub mod failure;
 pub mod founding;

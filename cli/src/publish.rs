@@ -155,7 +155,7 @@ fn check_peers_clocks(now_ms: UnixMillis, status: &v1::StatusReply) -> Result<()
     )
     .because(format!("here: {}", moment::date_time(now_ms)))
     .because(format!("the other nodes (median): {}", moment::date_time(theirs)))
-    .hint("set this machine's clock (timedatectl set-ntp true), restart the node and run the command again"))
+    .hint("set this machine's clock (timedatectl set-ntp true) and run the command again in a minute; the node notices by itself"))
 }
 
 /// Errors: refused when a version is known whose clock no other node would accept yet. Signing after it would put this

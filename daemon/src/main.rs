@@ -79,6 +79,9 @@ impl Home {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Err(error) = fingerpost_cli::core_dump::forbid() {
+        eprintln!("Warning: a crash could write keys to the disk: {error}");
+    }
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Run { home } => run(home).await,

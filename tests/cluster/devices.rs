@@ -3,49 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use fingerpost_tests::cluster::{Cluster, ClusterError, Node, wait_until};
-use serde_json::Value;
+use fingerpost_tests::cluster::{Cluster, ClusterError, Computer, Node, wait_until};
 
 /// Time for a card or version to reach every node and take effect.
 const EFFECT_WAIT: Duration = Duration::from_secs(10);
-
-/// A computer of an organisation, without a node of its own: it talks to that of `at`.
-struct Computer<'a> {
-    home: Node,
-    at: &'a Node,
-}
-
-impl<'a> Computer<'a> {
-    fn new(name: &str, at: &'a Node) -> Computer<'a> {
-        Computer { home: Node::admin_only(name).unwrap(), at }
-    }
-
-    fn cli(&self, arguments: &[&str]) -> fingerpost_tests::cluster::Output {
-        let socket = self.at.socket().display().to_string();
-        self.home.cli(&[&["--node", &socket], arguments].concat()).unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.cli(&[arguments, &["-o", "json"]].concat());
-        assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
-        output.json()
-    }
-
-    /// Publishes one service.
-    fn publish(&self, local_id: &str) -> fingerpost_tests::cluster::Output {
-        let file = self.home.home().join("sheet.csv");
-        fs::write(&file, sheet(local_id)).unwrap();
-        self.cli(&["import", &file.display().to_string(), "-o", "json"])
-    }
-
-    /// Asks `with_root` to list this computer. Returns the start of its key.
-    fn be_added(&self, org: &str, with_root: &dyn Fn(&[&str]) -> Value, label: &str) -> String {
-        let request = self.json(&["device", "request", org, "--yes"]);
-        let added = with_root(&["device", "add", request["code"].as_str().unwrap(), "--label", label, "--yes"]);
-        assert_eq!(added["key"], request["key"], "{added}");
-        request["key"].as_str().unwrap()[..16].to_owned()
-    }
-}
 
 fn sheet(local_id: &str) -> String {
     format!("kind,id,name,description\norganisation,us,Us,We help.\nservice,{local_id},Service {local_id},Come in.\n")
@@ -61,20 +22,16 @@ fn wait_until_shown(nodes: &[Node], local_id: &str, is_shown: bool) {
     assert!(waited.is_ok(), "{local_id} everywhere: {is_shown}, {waited:?}");
 }
 
-fn id(node: &Node) -> String {
-    node.json(&["id"]).unwrap()["organisation"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn a_device_added_on_a_second_computer_publishes_and_one_that_is_removed_leaves_what_it_signed() {
     let cluster = Cluster::found(2).unwrap();
     let owner = &cluster.nodes[0];
-    let org = id(owner);
-    let second = Computer::new("Front desk", owner);
-    let unknown = second.publish("early");
+    let org = owner.organisation().unwrap();
+    let second = Computer::new("Front desk", owner).unwrap();
+    let unknown = second.import(&sheet("early")).unwrap();
     assert_eq!(unknown.code, 4, "no organisation in this home: {unknown:?}");
-    let request = second.json(&["device", "request", &org, "--yes"]);
-    let early = second.publish("early");
+    let request = second.json(&["device", "request", &org, "--yes"]).unwrap();
+    let early = second.import(&sheet("early")).unwrap();
     assert_eq!(early.code, 4, "not on the card: {early:?}");
     assert!(early.stderr.contains("device request"), "{early:?}");
 
@@ -90,16 +47,16 @@ fn a_device_added_on_a_second_computer_publishes_and_one_that_is_removed_leaves_
     assert_eq!(added["card"], 1, "{added}");
     assert_eq!(owner.cli(&["device", "add", code, "--yes"]).unwrap().code, 5, "twice");
 
-    let published = second.publish("desk");
+    let published = second.import(&sheet("desk")).unwrap();
     assert_eq!(published.code, 0, "{published:?}");
     wait_until_shown(&cluster.nodes, "desk", true);
-    let listed = second.json(&["device", "list"]);
+    let listed = second.json(&["device", "list"]).unwrap();
     assert!(listed["devices"].as_array().unwrap().iter().any(|device| device["this_computer"] == true), "{listed}");
-    let refused = second.cli(&["device", "add", code, "--yes"]);
+    let refused = second.cli(&["device", "add", code, "--yes"]).unwrap();
     assert_eq!(refused.code, 4, "no root key there: {refused:?}");
 
     owner.ok(&["device", "remove", "front desk", "--yes"]).unwrap();
-    let ended = second.publish("after");
+    let ended = second.import(&sheet("after")).unwrap();
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(ended.stderr.contains("ended on"), "{ended:?}");
     cluster.wait_until_equal(EFFECT_WAIT).unwrap();
@@ -112,11 +69,11 @@ fn what_a_revoked_device_signed_leaves_every_node_and_republishing_keeps_it_unde
     let mut cluster = Cluster::found(3).unwrap();
     let (first, second) = {
         let owner = &cluster.nodes[0];
-        let (org, with_root) = (id(owner), |arguments: &[&str]| owner.json(arguments).unwrap());
-        let (one, two) = (Computer::new("One", owner), Computer::new("Two", owner));
-        let keys = (one.be_added(&org, &with_root, "one"), two.be_added(&org, &with_root, "two"));
-        assert_eq!(one.publish("one").code, 0);
-        assert_eq!(two.publish("two").code, 0);
+        let (org, with_root) = (owner.organisation().unwrap(), |arguments: &[&str]| owner.json(arguments));
+        let (one, two) = (Computer::new("One", owner).unwrap(), Computer::new("Two", owner).unwrap());
+        let keys = (one.be_added(&org, &with_root, "one").unwrap(), two.be_added(&org, &with_root, "two").unwrap());
+        assert_eq!(one.import(&sheet("one")).unwrap().code, 0);
+        assert_eq!(two.import(&sheet("two")).unwrap().code, 0);
         wait_until_shown(&cluster.nodes, "one", true);
         wait_until_shown(&cluster.nodes, "two", true);
         keys
@@ -207,21 +164,22 @@ fn the_recovery_words_take_over_and_the_thief_of_every_other_key_loses_everywher
     wait_until_shown(&cluster.nodes, "ours", true);
 
     // The thief has every key, lists a device, and puts the owner's off the card.
-    let (first, thief) = (Computer::new("Stolen", &cluster.nodes[1]), Computer::new("Thief", &cluster.nodes[1]));
+    let (first, thief) =
+        (Computer::new("Stolen", &cluster.nodes[1]).unwrap(), Computer::new("Thief", &cluster.nodes[1]).unwrap());
     steal(&owner, &first.home);
     let with_root = |arguments: &[&str]| first.json(arguments);
-    thief.be_added(org, &with_root, "thief");
+    thief.be_added(org, &with_root, "thief").unwrap();
     let folder = thief.home.home().join("keys/root.key");
     fs::copy(owner.home().join("keys/root.key"), folder).unwrap();
-    thief.json(&["revoke", "admin", "--republish", "--yes"]);
-    assert_eq!(thief.publish("theirs").code, 0);
+    thief.json(&["revoke", "admin", "--republish", "--yes"]).unwrap();
+    assert_eq!(thief.import(&sheet("theirs")).unwrap().code, 0);
     wait_until_shown(&cluster.nodes, "theirs", true);
     let robbed = owner.import(&sheet("more")).unwrap();
     assert_eq!(robbed.code, 4, "{robbed:?}");
     assert!(robbed.stderr.contains("was revoked") && robbed.stderr.contains("fingerpost recover"), "{robbed:?}");
 
     // With nothing but the paper, on another computer.
-    let rescue = Computer::new("Rescue", &owner);
+    let rescue = Computer::new("Rescue", &owner).unwrap();
     let socket = owner.socket().display().to_string();
     let recover = |words: &str| {
         let arguments = ["--node", &socket, "recover", org, "--yes", "-o", "json"];
@@ -237,14 +195,15 @@ fn the_recovery_words_take_over_and_the_thief_of_every_other_key_loses_everywher
     assert_ne!(recovered["recovery_phrase"], words);
     wait_until_shown(&cluster.nodes, "theirs", false);
     wait_until_shown(&cluster.nodes, "ours", false);
-    assert_eq!(rescue.publish("saved").code, 0);
+    assert_eq!(rescue.import(&sheet("saved")).unwrap().code, 0);
     wait_until_shown(&cluster.nodes, "saved", true);
 
     // Whatever the thief signs now, with whatever key, counts nowhere.
-    let late = thief.publish("late");
+    let late = thief.import(&sheet("late")).unwrap();
     assert_eq!(late.code, 4, "{late:?}");
-    let request = Computer::new("Fence", &cluster.nodes[1]).json(&["device", "request", org, "--yes"]);
-    let listing = first.cli(&["device", "add", request["code"].as_str().unwrap(), "--yes"]);
+    let request =
+        Computer::new("Fence", &cluster.nodes[1]).unwrap().json(&["device", "request", org, "--yes"]).unwrap();
+    let listing = first.cli(&["device", "add", request["code"].as_str().unwrap(), "--yes"]).unwrap();
     assert_eq!(listing.code, 4, "the root key counts no more: {listing:?}");
     let again = rescue.home.cli_with_input(&["--node", &socket, "recover", "--yes"], words).unwrap();
     assert_eq!(again.code, 0, "done already, for the keys in this home: {again:?}");

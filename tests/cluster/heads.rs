@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fingerpost_tests::cluster::{Cluster, Node, NodeOptions, wait_until};
+use fingerpost_tests::cluster::{Cluster, Node, NodeOptions, copy_home, wait_until};
 use serde_json::Value;
 
 /// Time for a change, the head after it, and a link after a start.
@@ -13,10 +13,6 @@ const EFFECT_WAIT: Duration = Duration::from_secs(40);
 fn publish(node: &Node, local_id: &str) -> fingerpost_tests::cluster::Output {
     let sheet = "kind,id,name,description\norganisation,us,Us,We help.\n";
     node.import(&format!("{sheet}service,{local_id},Service {local_id},Come in.\n")).unwrap()
-}
-
-fn id(node: &Node) -> String {
-    node.json(&["id"]).unwrap()["organisation"].as_str().unwrap().to_owned()
 }
 
 /// What a node knows of a member.
@@ -34,7 +30,7 @@ fn has_warning(node: &Node, words: &str) -> bool {
 fn members_and_feed_say_as_of_when_an_organisations_records_are_complete() {
     let cluster = Cluster::found(2).unwrap();
     let [owner, other] = &cluster.nodes[..] else { unreachable!() };
-    let org = id(owner);
+    let org = owner.organisation().unwrap();
     assert_eq!(publish(owner, "drop-in").code, 0);
     let is_complete = |member: &Value| member["complete_as_of"].is_string() && member["incomplete_since"].is_null();
     let waited = wait_until(EFFECT_WAIT, || Ok(is_complete(&member(other, &org))));
@@ -77,7 +73,7 @@ fn two_copies_of_one_home_are_noticed_when_both_publish_and_no_record_is_lost() 
     let mut cluster = Cluster::found(2).unwrap();
     cluster.nodes[0].terminate().unwrap();
     let mut copy = Node::prepare("copy", &NodeOptions::default()).unwrap();
-    copy_folder(cluster.nodes[0].home(), copy.home());
+    copy_home(cluster.nodes[0].home(), copy.home()).unwrap();
     cluster.nodes[0].launch().unwrap();
     assert_eq!(publish(&cluster.nodes[0], "original").code, 0);
     copy.launch().unwrap();
@@ -90,18 +86,4 @@ fn two_copies_of_one_home_are_noticed_when_both_publish_and_no_record_is_lost() 
     let is_shown = |name: &str| cluster.nodes[1].feed("/services").map(|reply| reply.text().contains(name));
     let both = wait_until(EFFECT_WAIT, || Ok(is_shown("Service original")? && is_shown("Service copy")?));
     assert!(both.is_ok(), "{both:?}");
-}
-
-/// Everything but the configuration, which says where to listen, and the socket.
-fn copy_folder(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (name, kind) = (entry.file_name(), entry.file_type().unwrap());
-        if kind.is_dir() {
-            fs::create_dir_all(to.join(&name)).unwrap();
-            fs::set_permissions(to.join(&name), fs::metadata(entry.path()).unwrap().permissions()).unwrap();
-            copy_folder(&entry.path(), &to.join(&name));
-        } else if kind.is_file() && name != "fingerpostd.toml" {
-            fs::copy(entry.path(), to.join(&name)).unwrap();
-        }
-    }
 }

@@ -1,8 +1,5 @@
 //! Organisations without a node: joining over a host, publishing, what a host can and cannot do, and leaving it for another.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fingerpost_cli::client::{Admin, NodeClient};
@@ -14,7 +11,7 @@ use fingerpost_daemon::rpc::peer_client::PeerClient;
 use fingerpost_daemon::transport::{DialError, NodeKey, TlsIdentity, dial};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion};
-use fingerpost_tests::cluster::{Cluster, Node, Output, Publisher, service, wait_until};
+use fingerpost_tests::cluster::{Cluster, Node, Output, Publisher, copy_home, restore_folder, service, wait_until};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tonic::Code;
@@ -27,24 +24,6 @@ const CUT_WAIT: Duration = Duration::from_secs(5);
 
 const SHEET: &str =
     "kind,id,name,description\norganisation,us,Garden Group,We dig.\nservice,beds,Raised beds,Come in.\n";
-
-fn code(host: &Node) -> String {
-    host.json(&["host", "code"]).unwrap()["invites"][0]["code"].as_str().unwrap().to_owned()
-}
-
-/// An organisation that `host` carries. No daemon runs in its home.
-fn guest(name: &str, host: &Node) -> Node {
-    guest_with_words(name, host).0
-}
-
-/// The same, with its recovery words.
-fn guest_with_words(name: &str, host: &Node) -> (Node, String) {
-    let guest = Node::admin_only(name).unwrap();
-    let made = guest.json(&["init", "--name", name, "--hosted", "--yes"]).unwrap();
-    let joined = guest.json(&["join", &code(host), "--yes", "--wait", "0"]).unwrap();
-    assert_eq!((&joined["standing"], &joined["hosted"]), (&"member".into(), &true.into()), "{joined}");
-    (guest, made["recovery_phrase"].as_str().unwrap().to_owned())
-}
 
 fn import(guest: &Node, csv: &str) -> Output {
     let output = guest.import(csv).unwrap();
@@ -92,17 +71,11 @@ async fn wait_until_cut(calls: &mut HostClient<Channel>) {
     }
 }
 
-/// Copies a folder with everything in it.
-fn copy(from: &Path, to: &Path) {
-    let _ = fs::remove_dir_all(to);
-    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
-}
-
 #[test]
 fn a_group_without_a_computer_of_its_own_publishes_over_a_host_that_cannot_speak_for_it() {
     let cluster = Cluster::found(2).unwrap();
     let (host, other) = (&cluster.nodes[0], &cluster.nodes[1]);
-    let guest = guest("Garden Group", host);
+    let guest = Node::guest("Garden Group", host).unwrap().0;
     let checked = guest.import(SHEET).unwrap();
     assert_eq!((checked.code, &checked.json()["new"]), (0, &2.into()), "{checked:?}");
     let beds = record(&guest, "beds");
@@ -165,7 +138,7 @@ fn forged_withdrawal(host: &Node, guest: &Node, current: &Value) -> SignedVersio
 fn a_guests_key_opens_one_service_and_takes_one_organisations_versions_only() {
     let cluster = Cluster::found(2).unwrap();
     let (host, other) = (&cluster.nodes[0], &cluster.nodes[1]);
-    let guest = guest("Garden Group", host);
+    let guest = Node::guest("Garden Group", host).unwrap().0;
     let foreign = Publisher::open(other, other).unwrap().publish(&[service("theirs", "Theirs")]).unwrap();
     let foreign = foreign[0].version.envelope().to_vec();
     let of_other = Identity::load(other.home()).unwrap().org().0.to_vec();
@@ -205,7 +178,7 @@ fn a_guests_key_opens_one_service_and_takes_one_organisations_versions_only() {
 fn when_the_operator_stops_an_open_line_is_cut_and_a_new_code_lets_the_organisation_in_again() {
     let mut cluster = Cluster::found(1).unwrap();
     let host = &cluster.nodes[0];
-    let guest = guest("Garden Group", host);
+    let guest = Node::guest("Garden Group", host).unwrap().0;
     import(&guest, SHEET);
     let beds = record(&guest, "beds");
     let identity = device(&guest).tls_identity().unwrap();
@@ -223,7 +196,7 @@ fn when_the_operator_stops_an_open_line_is_cut_and_a_new_code_lets_the_organisat
     assert_eq!(host.cli(&["host", "stop", "Garden Group", "--yes"]).unwrap().code, 1, "once is enough");
 
     // A promise outlasts the node's restart.
-    let code = code(host);
+    let code = host.host_code().unwrap();
     cluster.nodes[0].terminate().unwrap();
     cluster.nodes[0].launch().unwrap();
     guest.ok(&["move", &code, "--yes"]).unwrap();
@@ -235,7 +208,7 @@ fn when_the_operator_stops_an_open_line_is_cut_and_a_new_code_lets_the_organisat
 fn a_group_that_a_host_turns_away_is_as_free_as_before() {
     let cluster = Cluster::found(1).unwrap();
     let host = &cluster.nodes[0];
-    let code = code(host);
+    let code = host.host_code().unwrap();
     let group = Node::admin_only("Garden Group").unwrap();
     group.ok(&["init", "--name", "Garden Group", "--hosted", "--yes"]).unwrap();
     // An invite of the same node with the other prefix: its holder joins, and nobody promised to carry it.
@@ -255,7 +228,7 @@ fn a_group_that_a_host_turns_away_is_as_free_as_before() {
 fn a_device_that_leaves_the_card_leaves_the_host_too() {
     let cluster = Cluster::found(1).unwrap();
     let host = &cluster.nodes[0];
-    let guest = guest("Garden Group", host);
+    let guest = Node::guest("Garden Group", host).unwrap().0;
     let second = Node::admin_only("Front desk").unwrap();
     let socket = host.socket().display().to_string();
     let request = second.json(&["--node", &socket, "device", "request", "Garden Group", "--yes"]).unwrap();
@@ -278,7 +251,7 @@ fn a_device_that_leaves_the_card_leaves_the_host_too() {
 fn the_recovery_words_give_a_guest_new_keys_over_its_host() {
     let cluster = Cluster::found(1).unwrap();
     let host = &cluster.nodes[0];
-    let (guest, words) = guest_with_words("Garden Group", host);
+    let (guest, words) = Node::guest("Garden Group", host).unwrap();
     import(&guest, SHEET);
     let (beds, old) = (record(&guest, "beds"), device(&guest).tls_identity().unwrap());
     let recovered = guest.cli_with_input(&["recover", "--republish", "--yes", "-o", "json"], &words).unwrap();
@@ -293,7 +266,7 @@ fn the_recovery_words_give_a_guest_new_keys_over_its_host() {
 #[test]
 fn an_organisation_moves_to_another_host_when_the_first_is_gone_and_keeps_identity_records_and_ids() {
     let mut cluster = Cluster::found(2).unwrap();
-    let guest = guest("Garden Group", &cluster.nodes[0]);
+    let guest = Node::guest("Garden Group", &cluster.nodes[0]).unwrap().0;
     import(&guest, SHEET);
     let beds = record(&guest, "beds");
     let org = guest.json(&["id"]).unwrap()["organisation"].clone();
@@ -311,7 +284,7 @@ fn an_organisation_moves_to_another_host_when_the_first_is_gone_and_keeps_identi
     assert!(alone.stderr.contains("fingerpost move CODE"), "{alone:?}");
     let invite = host.invite().unwrap();
     assert_eq!(guest.cli(&["move", &invite, "--yes"]).unwrap().code, 2, "an invite is no host's code");
-    let moved = guest.json(&["move", &code(host), "--yes"]).unwrap();
+    let moved = guest.json(&["move", &host.host_code().unwrap(), "--yes"]).unwrap();
     assert_eq!((&moved["records"], &moved["handed_in"]), (&3.into(), &1.into()), "{moved}");
     assert_eq!(moved["organisation"], org);
     wait_until_shown(host, &seeds, "Seed swap");
@@ -327,20 +300,20 @@ fn an_organisation_moves_to_another_host_when_the_first_is_gone_and_keeps_identi
 #[test]
 fn a_host_that_serves_an_old_backup_is_noticed_by_record_and_given_back_what_it_lacks() {
     let mut cluster = Cluster::found(1).unwrap();
-    let guest = guest("Garden Group", &cluster.nodes[0]);
+    let guest = Node::guest("Garden Group", &cluster.nodes[0]).unwrap().0;
     import(&guest, SHEET);
     let beds = record(&guest, "beds");
     let store = cluster.nodes[0].home().join("store");
     let backup = cluster.nodes[0].home().join("backup");
     cluster.nodes[0].terminate().unwrap();
-    copy(&store, &backup);
+    copy_home(&store, &backup).unwrap();
     cluster.nodes[0].launch().unwrap();
     import(
         &guest,
         &format!("{}service,seeds,Seed swap,Bring some.\n", SHEET.replace("Come in.", "Moved to Mill Lane.")),
     );
     cluster.nodes[0].terminate().unwrap();
-    copy(&backup, &store);
+    restore_folder(&backup, &store).unwrap();
     cluster.nodes[0].launch().unwrap();
     let host = &cluster.nodes[0];
     wait_until_shown(host, &beds, "Come in.");

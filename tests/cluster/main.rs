@@ -13,5 +13,7 @@ mod membership;
 mod mirrors;
 mod outages;
 mod process;
+mod public_outputs;
+mod readers;
 mod redacting;
 mod spreading;

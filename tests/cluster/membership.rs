@@ -8,10 +8,6 @@ use serde_json::Value;
 /// Time for a statement to reach every node and take effect.
 const EFFECT_WAIT: Duration = Duration::from_secs(10);
 
-fn id(node: &Node) -> String {
-    node.json(&["id"]).unwrap()["organisation"].as_str().unwrap().to_owned()
-}
-
 fn name(node: &Node) -> String {
     node.json(&["id"]).unwrap()["name"].as_str().unwrap().to_owned()
 }
@@ -51,7 +47,7 @@ fn a_founder_to_whom_enough_object_is_put_out_and_the_network_goes_on() {
     let (founder, others) = cluster.nodes.split_first().unwrap();
     let (of_founder, of_other) = (published(&cluster, 0, "founders"), published(&cluster, 1, "others"));
     let before = change(&others[2], &of_founder).unwrap();
-    let org = id(founder);
+    let org = founder.organisation().unwrap();
 
     let unsaid = others[0].cli(&["object", &org, "--yes"]).unwrap();
     assert_eq!(unsaid.code, 2, "a reason is required: {unsaid:?}");
@@ -82,7 +78,10 @@ fn a_founder_to_whom_enough_object_is_put_out_and_the_network_goes_on() {
     Publisher::open(&fifth, &fifth).unwrap().publish(&[service("new", "New")]).unwrap();
     wait_until(EFFECT_WAIT, || Ok(others[2].feed("/services")?.text().contains("New: come in"))).unwrap();
     let members = others[2].feed("/members").unwrap().text();
-    assert!(members.contains(&id(&fifth)) && !members.contains(&format!("\"{org}\",\"name\"")), "{members}");
+    assert!(
+        members.contains(&fifth.organisation().unwrap()) && !members.contains(&format!("\"{org}\",\"name\"")),
+        "{members}"
+    );
 
     // One objection less, and it is back; others still have nothing of it until it publishes again.
     others[1].ok(&["object", &org, "--withdraw"]).unwrap();
@@ -125,7 +124,7 @@ fn an_organisation_joins_by_vouches_alone() {
 #[test]
 fn an_inviters_next_command_turns_its_invite_into_a_vouch_that_it_can_take_back() {
     let cluster = Cluster::found(2).unwrap();
-    let org = id(&cluster.nodes[1]);
+    let org = cluster.nodes[1].organisation().unwrap();
     let invited = |why: &Value| why["vouches"][0]["by_invitation"].clone();
     assert_eq!(invited(&cluster.nodes[1].json(&["why", &org]).unwrap()), true);
     cluster.nodes[0].ok(&["members"]).unwrap();
@@ -141,7 +140,7 @@ fn an_inviters_next_command_turns_its_invite_into_a_vouch_that_it_can_take_back(
 fn who_leaves_is_gone_everywhere_and_may_come_back() {
     let cluster = Cluster::found(3).unwrap();
     let leaver = &cluster.nodes[2];
-    let (org, record) = (id(leaver), published(&cluster, 2, "closing"));
+    let (org, record) = (leaver.organisation().unwrap(), published(&cluster, 2, "closing"));
     assert_eq!(leaver.cli(&["leave"]).unwrap().code, 2, "nobody can be asked");
     let left = leaver.json(&["leave", "--reason", "we close", "--yes"]).unwrap();
     assert_eq!(left["records"], 1, "{left}");
@@ -162,8 +161,8 @@ fn who_leaves_is_gone_everywhere_and_may_come_back() {
 fn a_block_hides_at_one_node_what_all_others_show_and_changes_no_set() {
     let mut cluster = Cluster::found(3).unwrap();
     let record = published(&cluster, 2, "hidden");
-    let (org, other) = (id(&cluster.nodes[2]), published(&cluster, 1, "seen"));
-    assert_eq!(cluster.nodes[0].cli(&["block", &id(&cluster.nodes[0]), "--yes"]).unwrap().code, 7);
+    let (org, other) = (cluster.nodes[2].organisation().unwrap(), published(&cluster, 1, "seen"));
+    assert_eq!(cluster.nodes[0].cli(&["block", &cluster.nodes[0].organisation().unwrap(), "--yes"]).unwrap().code, 7);
     let first = change(&cluster.nodes[0], &record).unwrap();
     let blocked = cluster.nodes[0].json(&["block", &org[..10], "--yes"]).unwrap();
     assert_eq!(blocked["changed"], true, "{blocked}");

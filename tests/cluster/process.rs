@@ -1,11 +1,14 @@
 //! The daemon as a process: signals, locks, disks.
 
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use fingerpost_tests::cluster::{Cluster, Node, NodeOptions, Publisher, service, wait_until};
 use fingerpost_tests::power::SmallDisk;
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn a_sigterm_stops_the_daemon_cleanly_and_its_peer_is_told() {
@@ -104,4 +107,44 @@ fn a_full_disk_is_said_plainly_and_survived() {
     Publisher::open(&node, &node).unwrap().publish(&[service("after", "After")]).unwrap();
     assert_eq!(node.status().unwrap().sets[0].live, 2);
     drop(node);
+}
+
+/// Runs a program with core dumps allowed and crashes it once it is ready. Its working folder is `folder`.
+fn crashed(command: &Command, folder: &Path, is_ready: impl Fn() -> bool) -> ExitStatus {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    wait_until(Duration::from_secs(20), || Ok(is_ready())).unwrap();
+    kill_process(process, Signal::ABORT).unwrap();
+    child.wait().unwrap()
+}
+
+#[test]
+fn a_crash_leaves_no_dump_of_the_memory_of_daemon_or_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = Instant::now();
+    let a_while = || begin.elapsed() > Duration::from_millis(500);
+    let mut sleep = Command::new("sleep");
+    if !crashed(sleep.arg("60"), folder.path(), a_while).core_dumped() {
+        eprintln!("SKIPPED: this machine writes no core dumps at all");
+        return;
+    }
+    let node = Node::prepare("Crashing", &NodeOptions::default()).unwrap();
+    let is_running = || node.cli(&["status"]).unwrap().code == 0;
+    let status = crashed(&node.daemon_command(), folder.path(), is_running);
+    assert!(status.signal() == Some(6) && !status.core_dumped(), "fingerpostd: {status}");
+    // It waits for the words on standard input, with the root key's place already looked up.
+    let cluster = Cluster::found(1).unwrap();
+    let begin = Instant::now();
+    let a_while = || begin.elapsed() > Duration::from_secs(2);
+    let status = crashed(&cluster.nodes[0].cli_command(&["recover"]), folder.path(), a_while);
+    assert!(status.signal() == Some(6) && !status.core_dumped(), "fingerpost: {status}");
 }

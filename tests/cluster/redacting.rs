@@ -1,31 +1,14 @@
 //! A secret that was published by mistake vanishes from every node, and the office sees who has confirmed.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use fingerpost_tests::cluster::{Cluster, ClusterError, Node, Publisher, service, wait_until};
+use fingerpost_tests::cluster::{Cluster, ClusterError, Node, Publisher, files_holding, service, wait_until};
 use serde_json::Value;
 
 /// Receipts of four nodes are signed and here within it, on a busy machine, too.
 const RECEIPTS_WAIT: Duration = Duration::from_secs(60);
 const SECRET: &str = "Blackthorn Cottage 17 Mill Lane";
-
-/// Files below a folder in whose bytes the secret is.
-fn files_with_secret(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_with_secret(&path));
-        } else if path.is_file()
-            && fs::read(&path).unwrap().windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes())
-        {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
 
 fn redactions(node: &Node) -> Result<Vec<Value>, ClusterError> {
     Ok(node.json(&["receipts"])?["redactions"].as_array().cloned().unwrap_or_default())
@@ -88,7 +71,7 @@ fn a_redacted_record_is_confirmed_by_all_but_the_node_that_is_away_and_by_that_o
     // A restart builds the node from what a clean stop left, and confirms nothing else.
     for node in &mut cluster.nodes {
         assert_eq!(node.terminate().unwrap().code(), Some(0));
-        assert_eq!(files_with_secret(node.home()), Vec::<String>::new(), "{}", node.name());
+        assert_eq!(files_holding(node.home(), SECRET).unwrap(), Vec::<PathBuf>::new(), "{}", node.name());
     }
     cluster.nodes[0].launch().unwrap();
     assert_eq!(redactions(&cluster.nodes[0]).unwrap()[0]["confirmed"], 4);
@@ -122,5 +105,5 @@ fn a_redacted_field_goes_with_its_translations_and_the_rest_of_the_record_stays(
     let body = &shown["versions"][0]["body"];
     assert_eq!((&body["name"], &body["description"]), (&Value::from("Drop-in"), &Value::Null));
     assert!(body.to_string().contains("fa Drop-in") && !body.to_string().contains(SECRET), "{body:#}");
-    assert_eq!(files_with_secret(office.home()), Vec::<String>::new());
+    assert_eq!(files_holding(office.home(), SECRET).unwrap(), Vec::<PathBuf>::new());
 }

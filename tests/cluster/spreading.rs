@@ -3,24 +3,7 @@
 use std::time::Duration;
 
 use fingerpost_proto::kind::Audience;
-use fingerpost_tests::cluster::{Cluster, Listen, Node, NodeOptions, Publisher, service, wait_until};
-
-/// Every page of the feed that lists something.
-const FEED_PAGES: [&str; 13] = [
-    "/",
-    "/services",
-    "/organizations",
-    "/service_at_locations",
-    "/taxonomies",
-    "/taxonomy_terms",
-    "/rpde/services",
-    "/rpde/events",
-    "/rpde/organizations",
-    "/rpde/locations",
-    "/events.ics",
-    "/directory",
-    "/directory?q=Hidden",
-];
+use fingerpost_tests::cluster::{Cluster, FEED_PAGES, Listen, Node, NodeOptions, Publisher, service, wait_until};
 
 #[test]
 fn a_record_published_on_one_node_is_in_every_nodes_feed_within_a_second() {

@@ -6,14 +6,22 @@
 //! Tested: `tests/cluster`, `tests/faults`.
 
 mod binaries;
+mod clock;
+mod computer;
+mod files;
+mod guest;
 mod http;
 mod node;
+mod pages;
 mod port;
 mod publisher;
 
 pub use binaries::{Binaries, BinariesError, FOLDER_VARIABLE};
-pub use http::{Reply, get};
+pub use computer::Computer;
+pub use files::{copy_home, files_holding, restore_folder};
+pub use http::{Reply, get, request};
 pub use node::{Listen, Node, NodeOptions, Output, SetState, Status};
+pub use pages::FEED_PAGES;
 pub use publisher::{Acknowledged, Publisher, service};
 
 use std::path::PathBuf;

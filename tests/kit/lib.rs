@@ -1,4 +1,4 @@
-//! Tools of the tests: converters of real directories, clusters of real processes, crashes and power cuts.
+//! Tools of the tests: converters of real directories, clusters of real processes and stories played with them, crashes and power cuts.
 
 pub mod cluster;
 pub mod convert;
@@ -6,5 +6,7 @@ pub mod crash;
 pub mod http;
 pub mod power;
 pub mod samples;
+#[path = "../scenarios/scenarios.rs"]
+pub mod scenarios;
 #[path = "../simulation/simulation.rs"]
 pub mod simulation;

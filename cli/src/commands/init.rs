@@ -35,9 +35,11 @@ pub(super) async fn run(session: &Session, args: InitArgs) -> Result<Exit, Failu
     )?;
     session.printer.line(&format!("Organisation  {}", card.name))?;
     session.printer.line(&format!("Id            {}", card.org))?;
-    session
-        .printer
-        .line(&format!("Keys          {} (back this folder up)", session.home.join(keys::KEYS_FOLDER).display()))?;
+    let beside = if node.is_some() { ", and node.key beside it" } else { "" };
+    session.printer.line(&format!(
+        "Keys          {} (back this folder up{beside})",
+        session.home.join(keys::KEYS_FOLDER).display()
+    ))?;
     match (&node, card.endpoints.as_slice()) {
         (None, _) => session.printer.line("Node          none of its own: a neighbour's carries its records")?,
         (Some(node), []) => {

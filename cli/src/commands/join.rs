@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::Kind;
+use fingerpost_proto::network::card::OrgCard;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::InviteCode;
 use fingerpost_proto::time::{Hlc, UnixHour};
@@ -55,6 +56,9 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
     let status = node.status().await?;
     check_clocks(now, status.clock_ms)?;
     let way = Way::find(&node, &code, &text, &status).await?;
+    if !way.is_hosted {
+        check_node_listed(&identity.card, &status.node_key)?;
+    }
     let charter = Charter::read(&way.charter)
         .map_err(|error| Failure::new(Exit::Refused, "the network's charter cannot be accepted").caused_by(&error))?;
     if charter.network != code.network {
@@ -86,6 +90,26 @@ pub(super) async fn run(session: &Session, args: JoinArgs) -> Result<Exit, Failu
     keep_charter(&session.home, &way.charter)?;
     let entered = if way.is_hosted { Entered::Carried } else { Entered::WithNode };
     report(session, &node, &code, &charter, &identity.org(), entered, args.wait).await
+}
+
+/// Others link only to nodes that the organisation's card lists. Errors: this one is not listed, and would join for nothing.
+fn check_node_listed(card: &OrgCard, node_key: &[u8]) -> Result<(), Failure> {
+    if card.node_keys().any(|listed| listed.as_bytes() == node_key) {
+        return Ok(());
+    }
+    let failure = Failure::new(
+        Exit::Refused,
+        "this node's key is not on your organisation's card: no other node would link to it",
+    );
+    Err(match card.node_keys().next() {
+        Some(listed) => failure
+            .because(format!("the card lists {listed}; this node made itself a new key, as in an empty home"))
+            .hint("stop the daemon, put node.key from your backup into the home, start it, and run the command again; \
+                   without a backup join over a neighbour's node: fingerpost join fph1:… in a home where no daemon runs"),
+        None => failure
+            .because("the organisation was made without a node: fingerpost init --hosted")
+            .hint("join over a neighbour's node: fingerpost join fph1:… in a home where no daemon runs"),
+    })
 }
 
 /// How an organisation got into its network.
@@ -274,5 +298,35 @@ async fn watch(session: &Session, node: &NodeClient, seconds: u64) -> Result<Arr
             return Ok(arrived);
         }
         tokio::time::sleep(WATCH_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::identity::GenesisCard;
+    use crate::keys::Signer;
+
+    #[test]
+    fn a_node_that_the_card_does_not_list_is_told_so_before_anything_is_signed() {
+        let [root, device, node, other] = [1, 2, 3, 4].map(|seed| Signer::from_seed(&[seed; 32]).unwrap());
+        let card = |node| {
+            let card = GenesisCard {
+                name: "Forum",
+                root: root.public(),
+                recovery_digest: [9; 32],
+                device: device.public(),
+                node,
+                endpoints: Vec::new(),
+                nonce: [0; 16],
+            };
+            OrgCard::read(&card.encode()).unwrap()
+        };
+        assert!(check_node_listed(&card(Some(node.public())), node.public().as_bytes()).is_ok());
+        let lost = check_node_listed(&card(Some(node.public())), other.public().as_bytes()).unwrap_err();
+        assert_eq!(lost.exit(), Exit::Refused);
+        let hosted = check_node_listed(&card(None), node.public().as_bytes()).unwrap_err();
+        assert_eq!(hosted.exit(), Exit::Refused);
     }
 }

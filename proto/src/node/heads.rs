@@ -77,12 +77,16 @@ struct Signer {
     started_at: Option<UnixMillis>,
     second_copy_at: Option<Hlc>,
     set_back_at: Option<Hlc>,
+    /// Incarnation of the copy that was last met.
+    copy_met: Option<u64>,
+    /// By audience number: a head is due although the newest one fits, for that is another copy's.
+    owes_copy: [bool; 2],
 }
 
 impl Signer {
     /// A head that this node's key signed and that a peer brought: by another copy of this home, or by this one before it was
     /// set back to an older state.
-    fn meet(&mut self, head: &Head) -> Option<Notice> {
+    fn meet(&mut self, head: &Head, audience: Audience) -> Option<Notice> {
         if head.incarnation == self.incarnation {
             let next = blake3::hash(&[&self.incarnation.to_be_bytes()[..], &head.vid.0].concat());
             self.incarnation = u64::from_le_bytes(std::array::from_fn(|i| next.as_bytes()[i]));
@@ -93,6 +97,11 @@ impl Signer {
             return None;
         }
         self.second_copy_at = Some(head.hlc);
+        if self.copy_met.replace(head.incarnation) != Some(head.incarnation) {
+            // Once: the people at the other copy hear of this one by its head, and its answer to that ends here.
+            let number = usize::from(audience.number());
+            (self.changed_at[number], self.owes_copy[number]) = (self.changed_at[number].or(self.started_at), true);
+        }
         Some(Notice::SecondCopy { signed_at: head.hlc })
     }
 }
@@ -120,6 +129,8 @@ impl Node {
             started_at: None,
             second_copy_at: None,
             set_back_at: None,
+            copy_met: None,
+            owes_copy: [false; 2],
         });
     }
 
@@ -159,7 +170,7 @@ impl Node {
             && let Ok(head) = read
         {
             if !is_ours && head.device == *self.own.as_bytes() {
-                notices.extend(self.heads.signer.as_mut().and_then(|signer| signer.meet(&head)));
+                notices.extend(self.heads.signer.as_mut().and_then(|signer| signer.meet(&head, at.0)));
             }
             known.heads.push(head);
         }
@@ -331,6 +342,7 @@ impl Node {
         }
         let incarnation = signer.incarnation;
         (signer.changed_at[number], signer.asked_at[number]) = (None, Some(now));
+        let owes_copy = std::mem::take(&mut signer.owes_copy[number]);
         // That there are records for members is nothing that their absence should tell: no head before the first.
         if is_silent && self.records_of(audience, org).next().is_none() {
             return;
@@ -341,7 +353,10 @@ impl Node {
         let hlc = newest.unwrap_or(Hlc(0)).next(now);
         let still_fits = |head: &Head| Cover::of(self.records_of(audience, org), head.cover.from, hlc) == head.cover;
         // Of several nodes of one organisation whoever is first signs for all.
-        if !is_old && self.heads.known.get(&(audience, org)).and_then(Known::newest).is_some_and(still_fits) {
+        if !is_old
+            && !owes_copy
+            && self.heads.known.get(&(audience, org)).and_then(Known::newest).is_some_and(still_fits)
+        {
             return;
         }
         let cover = Cover::of(self.records_of(audience, org), Cover::from_hour(hlc), hlc);

@@ -12,7 +12,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// What the feed answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Status code.
     pub status: u16,
@@ -43,12 +43,18 @@ impl Reply {
 ///
 /// HTTP/1.0: the answer ends with the connection, so nothing has to be known about chunks.
 pub fn get(base_url: &str, path: &str) -> Result<Reply, ClusterError> {
-    let what = format!("GET {base_url}{path}");
+    request(base_url, "GET", path, &[])
+}
+
+/// The same with another method and with header fields.
+pub fn request(base_url: &str, method: &str, path: &str, fields: &[(&str, &str)]) -> Result<Reply, ClusterError> {
+    let what = format!("{method} {base_url}{path}");
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let address = base_url.trim_start_matches("http://");
     let fetch = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(ANSWER_WAIT))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{fields}\r\n")?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
         Ok(answer)

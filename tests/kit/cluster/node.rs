@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::clock::Clock;
 use super::{Binaries, ClusterError, Reply, get, port, short_folder, wait_until};
 
 /// Longest wait for a daemon to answer after its start, and to end after SIGTERM.
@@ -40,6 +41,8 @@ pub struct NodeOptions {
     pub more: String,
     /// Parent folder of the home instead of `/tmp`, for homes on a particular disk; its path must be short.
     pub parent: Option<PathBuf>,
+    /// A time of day of its own, for daemon and commands: [`Node::set_clock_ahead`].
+    pub has_own_clock: bool,
 }
 
 /// What a command of the CLI said.
@@ -99,6 +102,7 @@ pub struct Node {
     child: Option<Child>,
     feed: Option<SocketAddr>,
     peer: Option<SocketAddr>,
+    clock: Option<Clock>,
 }
 
 impl Node {
@@ -125,6 +129,9 @@ impl Node {
             }
         };
         let mut node = Node::at(name, &home)?;
+        if options.has_own_clock {
+            node.clock = Some(Clock::new(home.with_extension("clock"))?);
+        }
         node.folder = folder;
         let address = |listen: Listen| match listen {
             Listen::Loopback => port::free(),
@@ -175,6 +182,7 @@ impl Node {
             child: None,
             feed: None,
             peer: None,
+            clock: None,
         })
     }
 
@@ -210,7 +218,15 @@ impl Node {
     pub fn daemon_command(&self) -> Command {
         let mut command = Command::new(&self.binaries.daemon);
         command.arg("run").arg("--home").arg(&self.home);
+        self.clock.iter().for_each(|clock| clock.rule(&mut command));
         command
+    }
+
+    /// Sets the time of day of its machine so many seconds ahead of everybody's; behind, when negative. Also while the daemon runs.
+    ///
+    /// Errors: it has no [clock of its own](NodeOptions::has_own_clock).
+    pub fn set_clock_ahead(&self, seconds: i64) -> Result<(), ClusterError> {
+        self.clock.as_ref().ok_or_else(|| self.incomplete("node", "clock of its own"))?.set_ahead(seconds)
     }
 
     /// Name of the node and its organisation.
@@ -281,6 +297,14 @@ impl Node {
         Ok(status.unwrap_or_default())
     }
 
+    /// The command that runs the CLI in this home, for tests that watch it themselves.
+    pub fn cli_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binaries.cli);
+        command.arg("--home").arg(&self.home).args(arguments).env_remove("FINGERPOST_HOME");
+        self.clock.iter().for_each(|clock| clock.rule(&mut command));
+        command
+    }
+
     /// Runs the CLI in this home. Errors: only when it cannot be run; see [`Output::code`].
     pub fn cli(&self, arguments: &[&str]) -> Result<Output, ClusterError> {
         self.cli_with_input(arguments, "")
@@ -288,14 +312,11 @@ impl Node {
 
     /// The same, with `input` on standard input: a few words, less than a pipe holds.
     pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> Result<Output, ClusterError> {
-        let mut child = Command::new(&self.binaries.cli)
-            .arg("--home")
-            .arg(&self.home)
-            .args(arguments)
+        let mut child = self
+            .cli_command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .env_remove("FINGERPOST_HOME")
             .spawn()
             .map_err(ClusterError::system("fingerpost"))?;
         if let Some(mut pipe) = child.stdin.take() {
@@ -341,6 +362,12 @@ impl Node {
         let sets = sets.ok_or_else(|| self.incomplete("status", "sets"))?;
         let number = |part: &str| json[part].as_u64().ok_or_else(|| self.incomplete("status", part));
         Ok(Status { sets, links: number("links")?, members: number("members")?, json: json.clone() })
+    }
+
+    /// Id of the organisation of this home.
+    pub fn organisation(&self) -> Result<String, ClusterError> {
+        let id = self.json(&["id"])?;
+        id["organisation"].as_str().map(str::to_owned).ok_or_else(|| self.incomplete("id", "organisation"))
     }
 
     /// An invite for one organisation.

@@ -96,6 +96,11 @@ impl Publisher {
         self.sign_next(record, body.kind(), audience, &body.encode())
     }
 
+    /// Signs a version of the record with this content that bears another time than now. Milliseconds since the Unix epoch.
+    pub fn sign_dated(&self, audience: Audience, body: &Body, at_ms: u64) -> Result<SignedVersion, ClusterError> {
+        self.sign_at(Hlc::new(at_ms, 0), self.record(audience, body), body.kind(), audience, &body.encode())
+    }
+
     /// Signs the withdrawal of a record that was published before.
     pub fn sign_withdrawal(&mut self, record: &RecordId) -> Result<SignedVersion, ClusterError> {
         let Some(old) = self.current.get(record).map(|version| *version.header()) else {
@@ -150,8 +155,18 @@ impl Publisher {
         body: &[u8],
     ) -> Result<SignedVersion, ClusterError> {
         self.clock = self.clock.next(now_ms());
-        let lease =
-            if body.is_empty() { UnixHour(0) } else { UnixHour::containing(self.clock.ms()).plus_days(LEASE_DAYS) };
+        self.sign_at(self.clock, record, kind, audience, body)
+    }
+
+    fn sign_at(
+        &self,
+        clock: Hlc,
+        record: RecordId,
+        kind: fingerpost_proto::kind::Kind,
+        audience: Audience,
+        body: &[u8],
+    ) -> Result<SignedVersion, ClusterError> {
+        let lease = if body.is_empty() { UnixHour(0) } else { UnixHour::containing(clock.ms()).plus_days(LEASE_DAYS) };
         let header = Header {
             audience,
             kind,
@@ -159,7 +174,7 @@ impl Publisher {
             org: self.identity.org(),
             record,
             device: *self.identity.device.public().as_bytes(),
-            hlc: self.clock,
+            hlc: clock,
             prev: self.current.get(&record).map_or([0; 8], |version| version.vid().prefix()),
             lease_until: lease,
         };

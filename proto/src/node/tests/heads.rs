@@ -359,6 +359,25 @@ fn a_second_copy_of_a_node_is_noticed_by_its_head_and_named() {
 }
 
 #[test]
+fn who_meets_another_copy_of_itself_signs_one_head_although_that_ones_fits_so_that_both_are_told() {
+    let mut world = pair();
+    world.tick(60_000);
+    world.settle();
+    asked_to_sign(&mut world);
+    for round in 0..3 {
+        let at = Hlc::new(world.now, 0);
+        let by_the_copy = head(&world, at, 8, &cover(&[], at));
+        world.publish(1, vec![by_the_copy]);
+        world.settle();
+        (0..40).for_each(|_| world.tick(1_000));
+        world.settle();
+        let newest = heads(&world, 1).into_iter().max_by_key(|head| head.hlc).unwrap();
+        let (wanted, by) = if round == 0 { (1, 7) } else { (0, 8) };
+        assert_eq!((asked_to_sign(&mut world), newest.incarnation), (wanted, by), "round {round}");
+    }
+}
+
+#[test]
 fn a_node_that_was_set_back_meets_its_own_head_and_signs_as_another_copy_from_then_on() {
     let mut world = pair();
     let before = heads(&world, 1)[0].incarnation;
