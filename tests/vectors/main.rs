@@ -18,6 +18,7 @@ mod network;
 #[path = "../conformance/pair.rs"]
 mod pair;
 mod quotas;
+mod receipt;
 mod records;
 mod redactions;
 mod sets;
@@ -85,6 +86,7 @@ fn files() -> Vec<File> {
         records::files(),
         redactions::files(),
         merge::files(),
+        receipt::files(),
         network::files(),
         cards::files(),
         members::files(),

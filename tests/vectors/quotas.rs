@@ -6,7 +6,7 @@ use fingerpost_proto::version::{Header, SignedVersion};
 use serde_json::{Value, json};
 
 use crate::cast::{City, NOW, sign};
-use crate::merge::receipt;
+use crate::receipt::receipt;
 
 /// By a charter that allows two records of each organisation in a set, none longer than this.
 const SHORT_BYTES_MAX: u32 = 300;
