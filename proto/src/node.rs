@@ -384,12 +384,14 @@ impl Node {
         })
     }
 
-    /// Median of the peers' clocks minus this node's, milliseconds; `None` without a greeted link.
+    /// Median of the peers' clocks minus this node's, milliseconds; of two in the middle the one nearer to this node's, so that of
+    /// two peers a single wrong clock contradicts nobody. `None` without a greeted link.
     pub fn clock_ahead_ms(&self) -> Option<i64> {
         let peers = self.links.values().filter(|link| !link.is_mirror);
         let mut offsets: Vec<i64> = peers.filter_map(|link| link.clock_ahead_ms).collect();
         offsets.sort_unstable();
-        offsets.get(offsets.len() / 2).copied()
+        let middle = offsets.get(offsets.len().saturating_sub(1) / 2..=offsets.len() / 2)?;
+        middle.iter().copied().min_by_key(|offset| offset.unsigned_abs())
     }
 
     /// Number of peers known to hold a version that was published here.

@@ -140,6 +140,32 @@ fn a_difference_of_clocks_is_told_to_people_beyond_two_minutes() {
 }
 
 #[test]
+fn of_two_peers_a_single_wrong_clock_contradicts_nobody_and_two_do() {
+    const DAY_MS: i64 = 86_400_000;
+    for (ahead, wanted) in [
+        (&[][..], None),
+        (&[DAY_MS], Some(DAY_MS)),
+        (&[0, DAY_MS], Some(0)),
+        (&[0, -DAY_MS], Some(0)),
+        (&[DAY_MS, DAY_MS + 1], Some(DAY_MS)),
+        (&[-DAY_MS - 1, -DAY_MS], Some(-DAY_MS)),
+        (&[0, DAY_MS, DAY_MS], Some(DAY_MS)),
+        (&[-DAY_MS, 0, 5, DAY_MS], Some(0)),
+    ] {
+        let mut world = World::new(5);
+        let network = world.network().0.to_vec();
+        for (number, ahead_ms) in ahead.iter().enumerate() {
+            let peer = world.peer(number + 1);
+            world.nodes[0].handle(NOW, Input::Connected { peer, outbound: false });
+            let clock_ms = NOW.checked_add_signed(*ahead_ms).unwrap();
+            let hello = v1::Hello { level: 1, level_min: 1, network: network.clone(), clock_ms, ..Default::default() };
+            world.receive(0, peer, Content::Hello(hello));
+        }
+        assert_eq!(world.nodes[0].clock_ahead_ms(), wanted, "{ahead:?}");
+    }
+}
+
+#[test]
 fn sets_are_compared_with_somebody_every_60_to_300_s() {
     let world = World::new(1);
     let pauses: Vec<u64> = (0..1_000)
