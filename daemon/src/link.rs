@@ -11,7 +11,7 @@ mod frame;
 mod service;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) use following::follow;
 pub use frame::RawFrame;
 pub(crate) use service::PeerService;
 
-use crate::driver::{Command, DriverHandle, LinkQueue, Queued};
+use crate::driver::{Command, DriverHandle, LinkQueue, Queued, Waiting};
 
 /// A link that was closed is given so long to deliver what is queued.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -52,14 +52,14 @@ struct Ending {
 fn ends() -> Ends {
     let (queue, frames, over) = LinkQueue::new(EPOCHS.fetch_add(1, Ordering::Relaxed));
     let (end, ended) = watch::channel(false);
-    let outgoing = Outgoing { frames, waiting_bytes: queue.counter(), end };
+    let outgoing = Outgoing { frames, waiting: queue.waiting(), end };
     Ends { queue, outgoing, ends: Ending { over, ended } }
 }
 
 /// Frames of the driver's queue as a stream. Tells the reading side when the driver closed the queue.
 pub(crate) struct Outgoing {
     frames: mpsc::Receiver<Queued>,
-    waiting_bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     end: watch::Sender<bool>,
 }
 
@@ -69,7 +69,7 @@ impl Outgoing {
             return match self.frames.poll_recv(context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(Queued::Frame(frame))) => {
-                    self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+                    self.waiting.leave(frame.len());
                     Poll::Ready(Some(RawFrame::from(frame)))
                 }
                 Poll::Ready(Some(Queued::Answered(owed))) => {

@@ -1,7 +1,9 @@
 //! The `Peer` service: what others may call on this node.
 
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::id::OrgId;
@@ -20,21 +22,29 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Ends, Outgoing, RawFrame, ends, pump};
 use crate::clock;
 use crate::driver::{Command, DriverHandle, View};
+use crate::rate::{Rate, Rates};
 use crate::store::StoreReader;
 use crate::transport::{Admitted, PeerIdentity, StreamInUse, Visitor};
 
 /// Envelopes that a joining organisation may hand in: its card and its acceptance, with room for later cards.
 const ADMIT_ENVELOPES_MAX: usize = 64;
 
+/// Links of one peer that are logged when they are opened: whoever comes back again and again fills no disk with that.
+const LINKS_LOGGED: Rate = Rate { burst: 10, interval: Duration::from_secs(30) };
+/// Peers whose links are counted for the log by themselves: more than can be connected at a time.
+const PEERS_LOGGED_MAX: usize = 256;
+
 /// Answers those who dial us.
 pub(crate) struct PeerService {
     driver: DriverHandle,
     reader: std::sync::Arc<dyn StoreReader>,
+    /// Lines in the log about links that were opened, by who opened them.
+    logged: Mutex<Rates<Peer>>,
 }
 
 impl PeerService {
     pub(crate) fn new(driver: DriverHandle, reader: std::sync::Arc<dyn StoreReader>) -> PeerService {
-        PeerService { driver, reader }
+        PeerService { driver, reader, logged: Mutex::new(Rates::new(LINKS_LOGGED, PEERS_LOGGED_MAX)) }
     }
 
     /// Who asks, and what keeps the connection while it is answered.
@@ -80,7 +90,11 @@ impl crate::rpc::peer_server::Peer for PeerService {
         let Ends { queue, outgoing, ends } = ends();
         let incoming = request.into_inner();
         let peer: Peer = identity.key;
-        tracing::info!(peer = %crate::driver::short(&peer), address = %identity.remote_address, "link accepted");
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.count(Instant::now(), peer).is_ok() {
+            tracing::info!(peer = %crate::driver::short(&peer), address = %identity.remote_address, "link accepted");
+        }
+        drop(logged);
         let link = pump(self.driver.clone(), peer, false, queue, ends, incoming);
         tokio::spawn(async move {
             link.await;
