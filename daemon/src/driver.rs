@@ -38,6 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::incarnation::Incarnation;
+use crate::rate::{Rate, Rates};
 use crate::store::{Durability, Operation, Store, StoreError, StoreReader};
 use crate::transport::Admitted;
 use crate::verifier::Verifier;
@@ -62,6 +63,10 @@ const TICKS_PER_SYNC: u64 = 4;
 const TICKS_PER_KNOCK: u64 = 40;
 /// Removals that nobody needs to be told of are cleared up each so many ticks: every ten minutes.
 const TICKS_PER_CLEARING: u64 = 2_400;
+/// Edits at once of one publisher that are logged: whoever signs them by the thousand fills no disk.
+const CONCURRENT_LOGGED: Rate = Rate { burst: 20, interval: Duration::from_secs(60) };
+/// Publishers whose edits at once are counted for the log by themselves.
+const PUBLISHERS_LOGGED_MAX: usize = 256;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 
@@ -110,6 +115,8 @@ pub(crate) struct Driver {
     /// The node is being built again after a failed commit, which must not lead to another attempt.
     is_rebuilding: bool,
     refusals: refusals::Refusals,
+    /// Edits at once that were logged of late, by publisher.
+    concurrent_logged: Rates<OrgId>,
     seed: u64,
 }
 
@@ -166,6 +173,7 @@ impl Driver {
             read_only: None,
             is_rebuilding: false,
             refusals: refusals::Refusals::default(),
+            concurrent_logged: Rates::new(CONCURRENT_LOGGED, PUBLISHERS_LOGGED_MAX),
             seed,
         };
         driver.restore(index)?;

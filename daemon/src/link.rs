@@ -32,6 +32,9 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The peer is given so long to read the last frame and to close.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Frames that are read and dropped meanwhile: what was under way when the link ended. More are left to flow control.
+const FAREWELL_FRAMES_MAX: usize = 256;
+
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 /// The two ends of a new link's queue.
@@ -143,7 +146,12 @@ async fn farewell<E>(
     incoming: &mut (impl Stream<Item = Result<RawFrame, E>> + Unpin),
     ended: &mut watch::Receiver<bool>,
 ) {
-    let closed = async { while let Some(Ok(_)) = incoming.next().await {} };
+    let closed = async {
+        for _ in 0..FAREWELL_FRAMES_MAX {
+            let Some(Ok(_)) = incoming.next().await else { return };
+        }
+        std::future::pending().await
+    };
     let until = async {
         let _ = tokio::time::timeout(LAST_WORDS, has_ended(ended)).await;
         tokio::time::sleep(FAREWELL).await;

@@ -44,6 +44,9 @@ struct Arguments {
     /// How long `hostile` floods, all kinds together; quiet intervals take as long again.
     #[arg(long, value_name = "N", default_value_t = hostile::SECONDS_DEFAULT, value_parser = clap::value_parser!(u32).range(16..=3_600))]
     seconds: u32,
+    /// Only this kind of flood (`hostile`), for all of the time.
+    #[arg(long, value_name = "KIND")]
+    flood: Option<hostile::Flood>,
     /// Also write the figures here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,7 +101,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         Case::Latency => latency::run(count)?,
         Case::Import => import::run(count)?,
         Case::Idle => idle::run(count)?,
-        Case::Hostile => hostile::run(arguments.seconds)?,
+        Case::Hostile => hostile::run(arguments.seconds, arguments.flood)?,
         #[cfg(feature = "peers")]
         Case::Sync => sync::run(count)?,
         Case::Initial => initial::run(count, arguments.kills)?,

@@ -336,6 +336,9 @@ impl Driver {
                 tracing::warn!(peer = %short(&peer), org, record, name = why.name(), %why, "version not accepted");
             }
             Notice::Concurrent { org, record, winner } => {
+                if self.concurrent_logged.count(Instant::now(), org).is_err() {
+                    return;
+                }
                 tracing::warn!(org = %org.short(), %record, %winner, "two people edited one record at once; the later shows");
             }
             Notice::MembersChanged => {

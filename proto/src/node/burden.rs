@@ -11,10 +11,10 @@ use super::frame::Breach;
 use super::input::Peer;
 use crate::time::UnixMillis;
 
-/// Units of work for nothing that a peer may cause at once. A unit takes some 10 µs of one core: five seconds.
-pub(super) const BURDEN_BURST: u64 = 500_000;
-/// The same each second in the long run: a tenth of a core.
-pub(super) const BURDEN_PER_SECOND: u64 = 10_000;
+/// Units of work for nothing that a peer may cause at once. A unit takes some 10 µs of one core: two seconds.
+pub(super) const BURDEN_BURST: u64 = 200_000;
+/// The same each second in the long run: a twentieth of a core.
+pub(super) const BURDEN_PER_SECOND: u64 = 5_000;
 /// Of a frame without versions: it is read, and may have to be answered.
 pub(super) const FRAME_BURDEN: u64 = 3;
 /// Such a frame costs one unit more for each so many bytes: lists of keys and ranges are looked up one by one.

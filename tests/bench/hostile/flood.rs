@@ -42,23 +42,39 @@ const RETRY_PAUSE: Duration = Duration::from_millis(5);
 const REASON_CHARS_MAX: usize = 110;
 
 /// What is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flood {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Flood {
+    /// New records, validly signed.
     NewRecords,
+    /// Edits of one record, each later than the one before.
     Edits,
+    /// Withdrawals of records that never were.
     Withdrawals,
+    /// The same records over and over.
     Repeated,
+    /// Records whose signatures do not hold.
     BadSignatures,
+    /// Frames that cannot be read.
     Garbage,
+    /// Frames that are one byte too large.
     Oversized,
+    /// Requests for everything.
     Fetches,
+    /// Comparisons of whole sets.
     Comparisons,
+    /// Announcements of versions that there are not.
     Offers,
+    /// Pings.
     Pings,
+    /// Vouches for organisations that there are not.
     Statements,
+    /// Redactions of records that there are not.
     Upkeep,
+    /// Connections that are closed at once.
     Connections,
+    /// Streams that are reset at once.
     Streams,
+    /// Requests for everything whose answers are never read.
     NeverReads,
 }
 
