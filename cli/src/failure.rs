@@ -45,7 +45,7 @@ impl Exit {
     /// How a command ends whose version the node rejected under this name of `spec/09-errors.md`: it is the rules that say no,
     /// or the version itself is wrong.
     pub fn of_rejection(name: &str) -> Exit {
-        const BY_POLICY: [&str; 10] = [
+        const BY_POLICY: [&str; 11] = [
             "not-a-member",
             "unknown-organisation",
             "unknown-device",
@@ -56,6 +56,7 @@ impl Exit {
             "quarantine-full",
             "over-quota",
             "too-many-today",
+            "too-many-at-once",
         ];
         if BY_POLICY.contains(&name) { Exit::Refused } else { Exit::Invalid }
     }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::feed::limits::{REQUESTS_AT_ONCE, REQUESTS_PER_SECOND};
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX};
 use fingerpost_proto::overlay::neighbours::INTRODUCED_MAX;
@@ -69,6 +70,10 @@ pub struct FeedConfig {
     pub publisher_email: String,
     /// Web address of that publisher.
     pub publisher_website: String,
+    /// Requests that one address may make at once, 0 (as many as it likes) to 1,000,000. This machine's own are not counted.
+    pub requests_at_once: u32,
+    /// Requests that one address may make each second in the long run, 1 to 1,000,000.
+    pub requests_per_second: u32,
 }
 
 /// Storage.
@@ -116,6 +121,8 @@ impl Default for FeedConfig {
             publisher_identifier: String::new(),
             publisher_email: String::new(),
             publisher_website: String::new(),
+            requests_at_once: REQUESTS_AT_ONCE,
+            requests_per_second: REQUESTS_PER_SECOND,
         }
     }
 }
@@ -199,6 +206,10 @@ impl Config {
             let is_key = dial.node_key.parse::<PublicKey>().is_ok();
             check(is_key, "peer.dial.node_key", format!("{:?}", dial.node_key), "64 hexadecimal digits")?;
         }
+        let FeedConfig { requests_at_once: at_once, requests_per_second: per_second, .. } = config.feed;
+        check(at_once <= 1_000_000, "feed.requests_at_once", at_once.to_string(), "0 (no limit) to 1000000")?;
+        let is_pace = (1..=1_000_000).contains(&per_second);
+        check(is_pace, "feed.requests_per_second", per_second.to_string(), "1 to 1000000")?;
         if let Some(base_url) = &config.feed.base_url {
             let is_url = base_url.starts_with("https://") || base_url.starts_with("http://");
             check(is_url, "feed.base_url", format!("{base_url:?}"), "http:// or https:// and a host name")?;
@@ -271,6 +282,12 @@ mod tests {
         for (mib, good) in [(7, false), (8, true), (4_096, true), (4_097, false)] {
             assert_eq!(parse(&format!("[store]\ncache_mib = {mib}")).is_ok(), good, "{mib}");
         }
+        for (key, most, least) in [("requests_at_once", 1_000_000, 0), ("requests_per_second", 1_000_000, 1)] {
+            for (value, good) in [(least, true), (most, true), (most + 1, false)] {
+                assert_eq!(parse(&format!("[feed]\n{key} = {value}")).is_ok(), good, "{key} {value}");
+            }
+        }
+        assert!(parse("[feed]\nrequests_per_second = 0").is_err());
         let key = "ab".repeat(32);
         for (count, good) in [(INTRODUCED_MAX, true), (INTRODUCED_MAX + 1, false)] {
             let dials = format!("[[peer.dial]]\naddress = \"node.example:7474\"\nnode_key = \"{key}\"\n").repeat(count);

@@ -23,13 +23,12 @@ use crate::admin::{About, AdminService, AdminSocket, AdminSocketError, HostServi
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::config::Config;
-use crate::driver::{
-    AdmittedKeys, COMMANDS_MAX, Command, DIALS_MAX, Driver, DriverHandle, Parts, RestoreError, TICK_INTERVAL,
-};
+use crate::driver::{AdmittedKeys, Command, DIALS_MAX, Driver, DriverHandle, Parts, RestoreError, TICK_INTERVAL};
 use crate::feed::{self, FeedSettings, router};
 use crate::incarnation::Incarnation;
 use crate::link::{Dialler, PeerService, follow};
 use crate::mirror::{MirrorError, MirrorSources};
+use crate::rate::Rate;
 use crate::rpc::admin_server::AdminServer;
 use crate::rpc::host_server::HostServer;
 use crate::rpc::peer_server::PeerServer;
@@ -144,8 +143,7 @@ impl Daemon {
         let (store, mut opened) = open_store(home, config).await?;
         let warnings = tell(&opened);
 
-        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let driver = DriverHandle::new(sender);
+        let (driver, commands) = DriverHandle::new();
         let reader = store.reader();
         let losses = driver.clone();
         let catalogue = Catalogue::new(Arc::clone(&reader), move |slot| losses.report_lost(slot));
@@ -203,7 +201,9 @@ impl Daemon {
                 let socket = TcpListener::bind(address).await.map_err(|source| StartError::Feed { address, source })?;
                 let local = socket.local_addr().map_err(|source| StartError::Feed { address, source })?;
                 let routes = router(Arc::new(catalogue.clone()), feed_settings(config));
-                tasks.push(tokio::spawn(feed::serving::serve(socket, routes, stopping.clone())));
+                let (burst, per_second) = (config.feed.requests_at_once, config.feed.requests_per_second);
+                let requests = (burst > 0).then_some(Rate::new(burst, per_second));
+                tasks.push(tokio::spawn(feed::serving::serve(socket, routes, requests, stopping.clone())));
                 Some(local)
             }
             None => None,

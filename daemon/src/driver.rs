@@ -39,16 +39,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalogue::Catalogue;
 use crate::clock;
 use crate::incarnation::Incarnation;
+use crate::rate::{Rate, Rates};
 use crate::store::{Durability, Operation, Store, StoreError, StoreReader};
 use crate::transport::Admitted;
 use crate::verifier::Verifier;
 
 use answers::Allowances;
-pub(crate) use command::{Command, DriverHandle, Stopped, View};
-pub(crate) use limits::COMMANDS_MAX;
+pub(crate) use command::{Command, Commands, DriverHandle, Stopped, View};
 use limits::{ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND};
 use links::Links;
-pub(crate) use links::{LinkQueue, Queued};
+pub(crate) use links::{LinkQueue, Queued, Waiting};
 pub(crate) use mirrors::AllowedMirror;
 pub(crate) use restoring::RestoreError;
 
@@ -64,6 +64,10 @@ const TICKS_PER_SYNC: u64 = 4;
 const TICKS_PER_KNOCK: u64 = 40;
 /// Removals that nobody needs to be told of are cleared up each so many ticks: every ten minutes.
 const TICKS_PER_CLEARING: u64 = 2_400;
+/// Edits at once of one publisher that are logged: whoever signs them by the thousand fills no disk.
+const CONCURRENT_LOGGED: Rate = Rate { burst: 20, interval: Duration::from_secs(60) };
+/// Publishers whose edits at once are counted for the log by themselves.
+const PUBLISHERS_LOGGED_MAX: usize = 256;
 /// Dials that wait for the dialler; the overlay asks for four at once.
 pub(crate) const DIALS_MAX: usize = 16;
 
@@ -79,6 +83,8 @@ pub(crate) struct Driver {
     catalogue: Catalogue,
     links: Links,
     allowances: Allowances,
+    /// Peers with answers to come take turns.
+    answered_last: Option<Peer>,
     verifier: Verifier,
     admitted: AdmittedKeys,
     invites: invites::Invites,
@@ -112,6 +118,8 @@ pub(crate) struct Driver {
     /// The node is being built again after a failed commit, which must not lead to another attempt.
     is_rebuilding: bool,
     refusals: refusals::Refusals,
+    /// Edits at once that were logged of late, by publisher.
+    concurrent_logged: Rates<OrgId>,
     seed: u64,
 }
 
@@ -147,6 +155,7 @@ impl Driver {
             catalogue,
             links: Links::new(own_key),
             allowances: Allowances::new(ANSWERED_BYTES_BURST, ANSWERED_BYTES_PER_SECOND),
+            answered_last: None,
             verifier,
             admitted,
             invites: invites::Invites::default(),
@@ -168,6 +177,7 @@ impl Driver {
             read_only: None,
             is_rebuilding: false,
             refusals: refusals::Refusals::default(),
+            concurrent_logged: Rates::new(CONCURRENT_LOGGED, PUBLISHERS_LOGGED_MAX),
             seed,
         };
         driver.restore(index)?;
@@ -175,23 +185,39 @@ impl Driver {
     }
 
     /// Runs until [`Command::Stop`] or until every sender is gone. Blocking: give it a thread of its own.
-    pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        while let Some(command) = commands.blocking_recv() {
+    pub(crate) fn run(mut self, mut commands: Commands) {
+        loop {
+            // One answer at a time, and what has come meanwhile before the next: whoever asks for everything holds up nobody.
+            let due = self.next_to_answer();
+            let command = match due {
+                Some(_) => commands.try_take().map(|(command, _)| command),
+                None => commands.take(),
+            };
+            let Some(command) = command else {
+                let Some(peer) = due else { return };
+                self.answer_next(peer);
+                continue;
+            };
             let mut outputs = Vec::new();
             let mut stopped = self.take(command, &mut outputs);
             for _ in 1..INPUTS_PER_COMMIT_MAX {
                 if stopped.is_some() || performing::operations(&outputs) >= OPERATIONS_PER_COMMIT {
                     break;
                 }
-                match commands.try_recv() {
-                    Ok(command) => stopped = self.take(command, &mut outputs),
-                    Err(_) => break,
+                let Some((command, is_urgent)) = commands.try_take() else { break };
+                stopped = self.take(command, &mut outputs);
+                // Somebody waits for what follows.
+                if is_urgent {
+                    break;
                 }
             }
             self.perform(outputs);
             if let Some(done) = stopped {
                 self.stop(done);
                 return;
+            }
+            if let Some(peer) = due {
+                self.answer_next(peer);
             }
         }
     }
@@ -332,12 +358,22 @@ impl Driver {
                 self.fail(&error, outputs);
             }
             self.check_space();
+            self.part_from_stalled(Instant::now(), outputs);
         }
         if self.ticks % TICKS_PER_CLEARING == 1 {
             self.clear_removals();
         }
-        self.answer_waiting(outputs);
+        self.allowances.forget_full(Instant::now());
         self.handle(Input::Tick, outputs);
+    }
+
+    /// Ends the links of peers that read nothing.
+    fn part_from_stalled(&mut self, now: Instant, outputs: &mut Vec<Output>) {
+        for peer in self.links.stalled(now) {
+            let message = "nothing of what waits for this node was read within 60 s";
+            self.close_link(&peer, v1::ByeCode::TooSlow, message);
+            self.handle(Input::Disconnected { peer }, outputs);
+        }
     }
 
     fn stop(mut self, done: oneshot::Sender<()>) {

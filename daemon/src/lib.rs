@@ -13,6 +13,7 @@
 //! | [`demo`] | three nodes and an invented city |
 //! | [`mirror`] | the home of a read-only mirror |
 //! | [`config`] | the strict configuration file |
+//! | [`rate`] | how often something may be done in somebody's name |
 //! | [`log`] | one harmless line for each event |
 
 pub mod admin;
@@ -27,6 +28,7 @@ mod incarnation;
 pub mod link;
 pub mod log;
 pub mod mirror;
+pub mod rate;
 pub mod store;
 pub mod transport;
 mod verifier;

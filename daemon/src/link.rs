@@ -11,7 +11,7 @@ mod frame;
 mod service;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,12 +25,15 @@ pub(crate) use following::follow;
 pub use frame::RawFrame;
 pub(crate) use service::PeerService;
 
-use crate::driver::{Command, DriverHandle, LinkQueue, Queued};
+use crate::driver::{Command, DriverHandle, LinkQueue, Queued, Waiting};
 
 /// A link that was closed is given so long to deliver what is queued.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The peer is given so long to read the last frame and to close.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Frames that are read and dropped meanwhile: what was under way when the link ended. More are left to flow control.
+const FAREWELL_FRAMES_MAX: usize = 256;
 
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
@@ -52,14 +55,14 @@ struct Ending {
 fn ends() -> Ends {
     let (queue, frames, over) = LinkQueue::new(EPOCHS.fetch_add(1, Ordering::Relaxed));
     let (end, ended) = watch::channel(false);
-    let outgoing = Outgoing { frames, waiting_bytes: queue.counter(), end };
+    let outgoing = Outgoing { frames, waiting: queue.waiting(), end };
     Ends { queue, outgoing, ends: Ending { over, ended } }
 }
 
 /// Frames of the driver's queue as a stream. Tells the reading side when the driver closed the queue.
 pub(crate) struct Outgoing {
     frames: mpsc::Receiver<Queued>,
-    waiting_bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     end: watch::Sender<bool>,
 }
 
@@ -69,7 +72,7 @@ impl Outgoing {
             return match self.frames.poll_recv(context) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(Queued::Frame(frame))) => {
-                    self.waiting_bytes.fetch_sub(frame.len(), Ordering::Relaxed);
+                    self.waiting.leave(frame.len());
                     Poll::Ready(Some(RawFrame::from(frame)))
                 }
                 Poll::Ready(Some(Queued::Answered(owed))) => {
@@ -143,7 +146,12 @@ async fn farewell<E>(
     incoming: &mut (impl Stream<Item = Result<RawFrame, E>> + Unpin),
     ended: &mut watch::Receiver<bool>,
 ) {
-    let closed = async { while let Some(Ok(_)) = incoming.next().await {} };
+    let closed = async {
+        for _ in 0..FAREWELL_FRAMES_MAX {
+            let Some(Ok(_)) = incoming.next().await else { return };
+        }
+        std::future::pending().await
+    };
     let until = async {
         let _ = tokio::time::timeout(LAST_WORDS, has_ended(ended)).await;
         tokio::time::sleep(FAREWELL).await;

@@ -8,6 +8,7 @@
 mod allowance;
 mod arrivals;
 mod batch;
+mod burden;
 mod catching_up;
 mod frame;
 mod heads;
@@ -40,7 +41,7 @@ pub use heads::Completeness;
 pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;
-pub use verified::{Unverified, VerifiedVersion};
+pub use verified::{Bringer, Unverified, VerifiedVersion};
 
 use crate::id::{NetworkId, OrgId, Vid};
 use crate::kind::{Audience, Class, Kind};
@@ -54,8 +55,9 @@ use crate::overlay::{Broadcast, Ended, Neighbours};
 use crate::set::{Entry, Index, Slot};
 use crate::time::{Hlc, UnixHour, UnixMillis};
 use crate::version::SignedVersion;
-use allowance::Allowances;
+use allowance::{Allowances, versions_per_day};
 use arrivals::ArrivalLog;
+use burden::Burdens;
 use catching_up::Cursors;
 use intake::PendingSource;
 use link::Link;
@@ -90,6 +92,7 @@ pub struct Node {
     links_made: u64,
     quarantine: Quarantine,
     allowances: Allowances,
+    burdens: Burdens,
     /// What the store lost: only that version or a later one may take the slot again.
     lost: BTreeMap<Slot, Precedence>,
     /// The sets were last searched for deadlines in this hour; `None`: they have to be at the next tick.
@@ -169,6 +172,8 @@ impl Node {
     pub fn new(charter: Charter, own: Peer, seed: u64) -> Node {
         let epoch = blake3::hash(&[b"arrival log".as_slice(), &seed.to_be_bytes()].concat());
         let epoch = u64::from_le_bytes(std::array::from_fn(|i| epoch.as_bytes()[i]));
+        let records_max = charter.text.records_max as usize;
+        let versions_per_day = (records_max > 0).then(|| versions_per_day(records_max));
         Node {
             own,
             trust: Trust::new(charter),
@@ -186,7 +191,8 @@ impl Node {
             links: BTreeMap::new(),
             links_made: 0,
             quarantine: Quarantine::default(),
-            allowances: Allowances::default(),
+            allowances: Allowances::new(versions_per_day),
+            burdens: Burdens::default(),
             lost: BTreeMap::new(),
             searched_in: None,
             overdue: Vec::new(),

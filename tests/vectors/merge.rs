@@ -1,15 +1,16 @@
 //! Vectors of order and relaying: `spec/04-merge.md`.
 
-use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
+use fingerpost_proto::id::{NetworkId, OrgId};
 use fingerpost_proto::kind::{Audience, Kind};
 use fingerpost_proto::order::Precedence;
-use fingerpost_proto::time::{DAY_MS, HOUR_MS, Hlc, UnixHour};
+use fingerpost_proto::time::{HOUR_MS, Hlc, UnixHour};
 use fingerpost_proto::v1;
-use fingerpost_proto::version::{Header, SignedVersion, forget_at};
+use fingerpost_proto::version::{Header, SignedVersion};
 use prost::Message;
 use serde_json::{Value, json};
 
-use crate::cast::{City, NOW, Org, key, sign, sign_unchecked};
+use crate::cast::{City, NOW, Org, key, sign};
+use crate::receipt::receipt;
 use crate::{File, bytes, case, file, hex};
 
 pub(crate) fn files() -> Vec<File> {
@@ -41,7 +42,7 @@ pub(crate) fn edit(org: &Org, network: NetworkId, name: &str, at: Hlc, change: i
 }
 
 /// An organisation with two publishing devices.
-pub(crate) fn two_devices() -> (Org, ed25519_dalek::SigningKey) {
+fn two_devices() -> (Org, ed25519_dalek::SigningKey) {
     let second = key(8, 1);
     let mut card = crate::cast::card(1, "Two Desks");
     card.devices.push(v1::Device {

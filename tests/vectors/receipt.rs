@@ -2,16 +2,15 @@
 
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::order::Precedence;
-use fingerpost_proto::time::{DAY_MS, HOUR_MS, Hlc, UnixHour};
+use fingerpost_proto::time::{DAY_MS, Hlc, UnixHour};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion, forget_at};
 use prost::Message;
 use serde_json::{Value, json};
 
 use crate::cast::{City, NOW, Org, key, sign, sign_unchecked};
-use crate::merge::{edit, envelopes, two_devices};
-use crate::{File, bytes, case, file, hex};
+use crate::merge::{edit, envelopes};
+use crate::{File, bytes, case, file};
 
 pub(crate) fn files() -> Vec<File> {
     vec![

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::blocking::Blocked;
 use super::hosting::Hosting;
 use super::invites::Invites;
+use super::limits::COMMANDS_MAX;
 use super::links::{FramesInWork, LinkQueue};
 use super::mirrors::Mirrors;
 use crate::store::{Store, Usage};
@@ -69,6 +70,59 @@ pub(crate) enum Command {
     Stop { done: oneshot::Sender<()> },
 }
 
+impl Command {
+    /// True for what somebody waits for who is no peer: it goes before all that peers sent.
+    fn is_urgent(&self) -> bool {
+        matches!(self, Command::Publish { .. })
+    }
+}
+
+/// What waits for the driver.
+pub(crate) struct Commands {
+    sent: mpsc::Receiver<Option<Command>>,
+    urgent: mpsc::Receiver<Command>,
+}
+
+impl Commands {
+    /// Waits for the next command; urgent ones come first. `None`: every handle is gone.
+    pub(crate) fn take(&mut self) -> Option<Command> {
+        loop {
+            if let Ok(command) = self.urgent.try_recv() {
+                return Some(command);
+            }
+            // An empty one only wakes the driver.
+            if let Some(command) = self.sent.blocking_recv()? {
+                return Some(command);
+            }
+        }
+    }
+
+    /// As [`Commands::take`], for tests that have a runtime.
+    #[cfg(test)]
+    pub(crate) async fn recv(&mut self) -> Option<Command> {
+        loop {
+            if let Ok(command) = self.urgent.try_recv() {
+                return Some(command);
+            }
+            if let Some(command) = self.sent.recv().await? {
+                return Some(command);
+            }
+        }
+    }
+
+    /// The next command that waits already, and whether it is urgent.
+    pub(crate) fn try_take(&mut self) -> Option<(Command, bool)> {
+        loop {
+            if let Ok(command) = self.urgent.try_recv() {
+                return Some((command, true));
+            }
+            if let Some(command) = self.sent.try_recv().ok()? {
+                return Some((command, false));
+            }
+        }
+    }
+}
+
 /// The driver's state, for looking.
 pub(crate) struct View<'a> {
     /// `None` before a network is created or joined.
@@ -95,7 +149,8 @@ impl View<'_> {
 /// Tells the driver. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct DriverHandle {
-    sender: mpsc::Sender<Command>,
+    sender: mpsc::Sender<Option<Command>>,
+    urgent: mpsc::Sender<Command>,
     frames_in_work: Arc<FramesInWork>,
 }
 
@@ -105,8 +160,11 @@ pub(crate) struct DriverHandle {
 pub(crate) struct Stopped;
 
 impl DriverHandle {
-    pub(crate) fn new(sender: mpsc::Sender<Command>) -> DriverHandle {
-        DriverHandle { sender, frames_in_work: Arc::default() }
+    /// A handle, and where its commands arrive.
+    pub(crate) fn new() -> (DriverHandle, Commands) {
+        let ((sender, sent), (urgent, waiting)) = (mpsc::channel(COMMANDS_MAX), mpsc::channel(COMMANDS_MAX));
+        let handle = DriverHandle { sender, urgent, frames_in_work: Arc::default() };
+        (handle, Commands { sent, urgent: waiting })
     }
 
     /// Whoever reads frames of this peer takes a permit for each before reading it.
@@ -115,16 +173,30 @@ impl DriverHandle {
     }
 
     pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
-        self.sender.send(command).await.map_err(|_| Stopped)
+        if !command.is_urgent() {
+            return self.sender.send(Some(command)).await.map_err(|_| Stopped);
+        }
+        self.urgent.send(command).await.map_err(|_| Stopped)?;
+        // Where there is no room for it the driver is awake.
+        let _ = self.sender.try_send(None);
+        Ok(())
     }
 
+    /// For threads without a runtime.
     pub(crate) fn blocking_send(&self, command: Command) -> Result<(), Stopped> {
-        self.sender.blocking_send(command).map_err(|_| Stopped)
+        self.sender.blocking_send(Some(command)).map_err(|_| Stopped)
+    }
+
+    /// As [`DriverHandle::blocking_send`], before all that peers sent.
+    pub(crate) fn blocking_send_first(&self, command: Command) -> Result<(), Stopped> {
+        self.urgent.blocking_send(command).map_err(|_| Stopped)?;
+        let _ = self.sender.try_send(None);
+        Ok(())
     }
 
     /// Reports a damaged row, if there is room in the queue: whoever meets it next reports it again.
     pub(crate) fn report_lost(&self, slot: Slot) {
-        let _ = self.sender.try_send(Command::Lost { slot });
+        let _ = self.sender.try_send(Some(Command::Lost { slot }));
     }
 
     /// Runs `look` on the driver's thread and returns what it returns. It must be quick.

@@ -1,12 +1,19 @@
 //! What one peer, and all peers together, can have the driver hold and do. `spec/08-limits.md` lists them with their reasons; a
 //! test compares the two.
 
+use std::time::Duration;
+
 /// Commands that wait for the driver; senders wait beyond.
 pub(crate) const COMMANDS_MAX: usize = 1_024;
 /// Frames that may wait for a peer.
 pub(super) const QUEUE_FRAMES_MAX: usize = 4_096;
 /// Bytes that may wait for a peer: full answers to all its open wants.
 pub(super) const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A peer that lets frames wait for so long and takes none of them loses its link: a frame at 40 kbit/s takes 52 s. Keepalive is
+/// answered by who reads no frames, too.
+pub(super) const STALLED_MAX: Duration = Duration::from_millis(STALLED_MS_MAX);
+/// The same in milliseconds.
+pub(super) const STALLED_MS_MAX: u64 = 60_000;
 /// Frames of one peer that are being worked on, over all its links; its next one is not read before.
 pub(super) const FRAMES_IN_WORK_MAX: usize = 8;
 /// Answers in a link's queue whose requests still count as frames in work: those of four wants, a fetch and a take. Some

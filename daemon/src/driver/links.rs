@@ -4,8 +4,9 @@
 //! dials again replaces its own older link (`spec/06-link.md`, section 2).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::node::{Input, Peer, write_frame};
@@ -14,7 +15,7 @@ use fingerpost_proto::v1::frame::Content;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::answers::Answer;
-use super::limits::{ANSWERS_OWED_MAX, FRAMES_IN_WORK_MAX, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX};
+use super::limits::{ANSWERS_OWED_MAX, FRAMES_IN_WORK_MAX, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, STALLED_MAX};
 
 /// Room for frames in work, by peer. A peer that opens link after link has no more of it than one that keeps its link.
 #[derive(Default)]
@@ -55,12 +56,28 @@ impl Drop for Owed {
     }
 }
 
+/// How it stands with a link's queue.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    bytes: AtomicUsize,
+    /// Frames that have left.
+    taken: AtomicU64,
+}
+
+impl Waiting {
+    /// Counts a frame that left the queue.
+    pub(crate) fn leave(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The sending end of a link.
 pub(crate) struct LinkQueue {
     /// Tells this link from later ones to the same peer.
     pub(crate) epoch: u64,
     frames: mpsc::Sender<Queued>,
-    waiting_bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     /// Number of [`Owed`] in the queue.
     owed: Arc<AtomicUsize>,
     /// Dropped with the queue, which tells the reading side that the link is over.
@@ -72,22 +89,18 @@ impl LinkQueue {
     pub(crate) fn new(epoch: u64) -> (LinkQueue, mpsc::Receiver<Queued>, watch::Receiver<()>) {
         let (frames, receiver) = mpsc::channel(QUEUE_FRAMES_MAX);
         let (alive, over) = watch::channel(());
-        (
-            LinkQueue { epoch, frames, waiting_bytes: Arc::default(), owed: Arc::default(), _alive: alive },
-            receiver,
-            over,
-        )
+        (LinkQueue { epoch, frames, waiting: Arc::default(), owed: Arc::default(), _alive: alive }, receiver, over)
     }
 
-    /// Counts the bytes of a frame that left the queue.
-    pub(crate) fn counter(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.waiting_bytes)
+    /// To be told of each frame that leaves the queue.
+    pub(crate) fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.waiting)
     }
 
     /// False when the queue is full or its link is gone.
     fn push(&self, frame: Vec<u8>) -> bool {
         let bytes = frame.len();
-        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let waiting = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
         waiting + bytes <= QUEUE_BYTES_MAX && self.frames.try_send(Queued::Frame(frame)).is_ok()
     }
 
@@ -117,6 +130,8 @@ struct Link {
     has_answered: bool,
     /// Put off until the peer's budget allows them; bounded by the permits that they keep.
     put_off: VecDeque<(Answer, Option<OwnedSemaphorePermit>)>,
+    /// Frames that had left the queue, and since when it has been so.
+    taken: (u64, Instant),
 }
 
 impl Links {
@@ -136,7 +151,9 @@ impl Links {
             say_bye(&link.queue, v1::ByeCode::Duplicate, "a later link between these nodes takes its place");
             inputs.push(Input::Disconnected { peer });
         }
-        self.links.insert(peer, Link { outbound, queue, has_answered: false, put_off: VecDeque::new() });
+        let taken = (0, Instant::now());
+        let link = Link { outbound, queue, has_answered: false, put_off: VecDeque::new(), taken };
+        self.links.insert(peer, link);
         inputs.push(Input::Connected { peer, outbound });
         inputs
     }
@@ -159,6 +176,20 @@ impl Links {
         tracing::warn!(peer = %super::short(peer), "the peer reads too slowly or is gone; its link is closed");
         self.links.remove(peer);
         false
+    }
+
+    /// Peers that have let frames wait for [`STALLED_MAX`] and taken none of them. What they leave in the queue is memory.
+    pub(super) fn stalled(&mut self, now: Instant) -> Vec<Peer> {
+        let mut stalled = Vec::new();
+        for (peer, link) in &mut self.links {
+            let taken = link.queue.waiting.taken.load(Ordering::Relaxed);
+            if taken != link.taken.0 || link.queue.waiting.bytes.load(Ordering::Relaxed) == 0 {
+                link.taken = (taken, now);
+            } else if now.saturating_duration_since(link.taken.1) >= STALLED_MAX {
+                stalled.push(*peer);
+            }
+        }
+        stalled
     }
 
     /// Keeps the permit of a frame that the node is given.
@@ -200,10 +231,6 @@ impl Links {
     /// Peers with answers that were put off.
     pub(super) fn waiting(&self) -> Vec<Peer> {
         self.links.iter().filter(|(_, link)| !link.put_off.is_empty()).map(|(peer, _)| *peer).collect()
-    }
-
-    pub(super) fn is_waiting(&self, peer: &Peer) -> bool {
-        self.links.get(peer).is_some_and(|link| !link.put_off.is_empty())
     }
 
     /// The oldest answer that was put off, with the permit of its request.

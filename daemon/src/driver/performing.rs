@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use ed25519_dalek::Signer;
 use fingerpost_proto::kind::{Audience, Kind};
-use fingerpost_proto::node::{self, Input, Notice, Operation, Output, Reject, versions_frames};
+use fingerpost_proto::limits::DIRECT_VERSIONS_MAX;
+use fingerpost_proto::node::{self, Bringer, Input, Notice, Operation, Output, Reject, versions_frames};
 use fingerpost_proto::overlay::DialFailure;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
@@ -137,7 +138,10 @@ impl Driver {
     fn perform_one(&mut self, output: Output, more: &mut Vec<Output>) {
         match output {
             Output::Persist { .. } => debug_assert!(false, "persisted before"),
-            Output::Verify { ticket, versions } => self.verifier.check(ticket, versions),
+            Output::Verify { ticket, versions } => {
+                let bringer = self.node.as_ref().map_or(Bringer::Quarantine, |node| node.brought_by(ticket));
+                self.verifier.check(ticket, bringer, versions);
+            }
             Output::Send { to, frame } => {
                 for peer in to {
                     self.send(&peer, frame.clone(), more);
@@ -179,7 +183,10 @@ impl Driver {
 
     /// Says why, to the peer and in the log, and closes.
     pub(super) fn close_link(&mut self, peer: &node::Peer, code: v1::ByeCode, message: &str) {
-        tracing::warn!(peer = %short(peer), code = code.as_str_name(), %message, "link closed by this node");
+        // A peer that comes back again and again fills no disk with that.
+        if self.refusals.note(Instant::now(), *peer, "link-closed") {
+            tracing::warn!(peer = %short(peer), code = code.as_str_name(), %message, "link closed by this node");
+        }
         self.links.close(peer, code, message);
     }
 
@@ -192,26 +199,34 @@ impl Driver {
         is_queued
     }
 
-    /// Sends versions, or puts them off when the peer had too many of late.
+    /// Sends a few versions at once; puts off more of them until all that waits for the driver is done, and everything when the
+    /// peer had too many of late.
     fn answer_in_time(&mut self, to: &node::Peer, answer: Answer, more: &mut Vec<Output>) {
-        if !self.links.is_waiting(to) && self.allowances.may_answer(Instant::now(), to) {
+        if answer.slots.len() <= DIRECT_VERSIONS_MAX && self.allowances.may_answer(Instant::now(), to) {
             self.send_versions(to, answer, more);
         } else {
             self.links.put_off(to, answer);
         }
     }
 
-    /// Sends what was put off, as far as budgets allow by now.
-    pub(super) fn answer_waiting(&mut self, more: &mut Vec<Output>) {
+    /// Whose answer is due: of the peers whose budgets allow one, the next in turn.
+    pub(super) fn next_to_answer(&self) -> Option<node::Peer> {
         let now = Instant::now();
-        self.allowances.forget_full(now);
-        for peer in self.links.waiting() {
-            while self.allowances.may_answer(now, &peer) {
-                let Some((answer, permit)) = self.links.next_put_off(&peer) else { break };
-                self.send_versions(&peer, answer, more);
-                self.links.answered_late(&peer, permit);
-            }
-        }
+        let mut due: Vec<node::Peer> = self.links.waiting();
+        due.retain(|peer| self.allowances.may_answer(now, peer));
+        due.sort_unstable();
+        let later = due.iter().find(|peer| self.answered_last.is_some_and(|last| **peer > last));
+        later.or(due.first()).copied()
+    }
+
+    /// Sends one answer that was put off.
+    pub(super) fn answer_next(&mut self, peer: node::Peer) {
+        self.answered_last = Some(peer);
+        let Some((answer, permit)) = self.links.next_put_off(&peer) else { return };
+        let mut outputs = Vec::new();
+        self.send_versions(&peer, answer, &mut outputs);
+        self.links.answered_late(&peer, permit);
+        self.perform(outputs);
     }
 
     fn send_versions(&mut self, to: &node::Peer, answer: Answer, more: &mut Vec<Output>) {
@@ -327,6 +342,9 @@ impl Driver {
                 tracing::warn!(peer = %short(&peer), org, record, name = why.name(), %why, "version not accepted");
             }
             Notice::Concurrent { org, record, winner } => {
+                if self.concurrent_logged.count(Instant::now(), org).is_err() {
+                    return;
+                }
                 tracing::warn!(org = %org.short(), %record, %winner, "two people edited one record at once; the later shows");
             }
             Notice::MembersChanged => {

@@ -1,4 +1,4 @@
-//! Refused versions in the log: the first of a minute one by one, the rest counted.
+//! Refused versions and closed links in the log: the first of a minute one by one, the rest counted.
 //!
 //! In: who sent what was refused, and why. Out: whether to log it by itself, and once a minute a line for each peer.
 //! Always: every refusal is either logged or counted in a line; a peer adds at most [`LOGGED_PER_MINUTE_MAX`] lines for

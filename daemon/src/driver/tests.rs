@@ -13,6 +13,7 @@ use fingerpost_proto::v1::frame::Content;
 use fingerpost_proto::version::{Header, SignedVersion, lease_until_max};
 use prost::Message;
 
+mod floods;
 mod hosting;
 mod removals;
 
@@ -32,7 +33,7 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 /// A driver with what surrounds it. Commands that its threads and handles send wait in `commands`.
 pub(crate) struct Rig {
     pub(crate) driver: Driver,
-    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) commands: Commands,
     pub(crate) handle: DriverHandle,
     faults: MemoryFaults,
     /// Those asked for by the node.
@@ -45,8 +46,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A node without a network.
     pub(crate) fn without_network() -> Rig {
-        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let handle = DriverHandle::new(sender);
+        let (handle, commands) = DriverHandle::new();
         let store = MemoryStore::new(1);
         let faults = store.faults();
         let (dials, dial_requests) = mpsc::channel(DIALS_MAX);
@@ -152,7 +152,7 @@ fn a_publication_is_refused_when_its_commit_fails_in_the_batch_that_turned_read_
     let (reply, mut outcomes) = oneshot::channel();
     let envelopes = vec![rig.service()];
     rig.run(Command::Publish { envelopes, reply });
-    let verified = rig.commands.blocking_recv().unwrap();
+    let verified = rig.commands.take().unwrap();
     let mut outputs = Vec::new();
     rig.driver.take(verified, &mut outputs);
     assert!(outputs.iter().any(|output| matches!(output, Output::Published { .. })));
@@ -281,9 +281,16 @@ impl Rig {
         let (reply, mut outcomes) = oneshot::channel();
         let envelopes = vec![self.service()];
         self.run(Command::Publish { envelopes, reply });
-        let verified = self.commands.blocking_recv().unwrap();
+        let verified = self.commands.take().unwrap();
         self.run(verified);
         assert_eq!(outcomes.try_recv().unwrap(), [Outcome::Published { concurrent: false }]);
+    }
+
+    /// Sends all answers that are due, as the loop does when nothing else waits.
+    fn answer(&mut self) {
+        while let Some(peer) = self.driver.next_to_answer() {
+            self.driver.answer_next(peer);
+        }
     }
 
     /// Asks for everything. False when no frame of the peer's is read now.
@@ -318,7 +325,7 @@ fn a_peer_that_fetches_the_same_span_again_and_again_is_held_to_its_budget() {
     }
     let waiting = (5..=100).take_while(|want| rig.fetch(peer, &line, *want)).count();
     assert_eq!(waiting, limits::FRAMES_IN_WORK_MAX, "what waits keeps its permit, so that nothing more is read");
-    rig.run(Command::Tick);
+    rig.answer();
     assert!(answered(&mut line).is_empty());
     // Another link has no other budget.
     let mut line = rig.greeted(peer, 2);
@@ -331,10 +338,10 @@ fn a_peer_that_fetches_the_same_span_again_and_again_is_held_to_its_budget() {
     assert_eq!(answered(&mut others), [1]);
     // In time, they are answered one after the other.
     rig.driver.allowances.refill_for_test(peer, 4 * 1_024 + 1);
-    rig.run(Command::Tick);
+    rig.answer();
     assert_eq!(answered(&mut line), [200]);
     rig.driver.allowances.refill_for_test(peer, 6 * 1_024);
-    rig.run(Command::Tick);
+    rig.answer();
     assert_eq!(answered(&mut line), [201]);
     assert_eq!(rig.handle.frames_in_work(peer).available_permits(), limits::FRAMES_IN_WORK_MAX);
 }

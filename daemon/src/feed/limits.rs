@@ -60,6 +60,13 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const HEAD_FIELDS_MAX: usize = 64;
 /// Time for one connection, all its requests together. The largest page takes it at 500 kbit/s.
 pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(600);
+/// Requests of one address (an IPv4 address, or an IPv6 /64) at once when the settings name no others: thirty readers behind one
+/// NAT, who open a page each and what it links to.
+pub const REQUESTS_AT_ONCE: u32 = 300;
+/// The same each second in the long run: a harvester reads a thousand records one by one in a minute.
+pub const REQUESTS_PER_SECOND: u32 = 20;
+/// Addresses whose requests were counted lately: some 400 KB.
+pub const ADDRESSES_REMEMBERED_MAX: usize = 8_192;
 /// Pause after an error of `accept`.
 pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Time for answers under way when the node stops.

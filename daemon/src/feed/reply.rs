@@ -46,6 +46,10 @@ pub(crate) enum Refusal {
     Method,
     #[error("this node is busy; try again in a minute")]
     Busy,
+    #[error(
+        "too many requests from this address; ask again in {seconds} s, more slowly, and use the change lists or the entity tags"
+    )]
+    TooMany { seconds: u64 },
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error("the page could not be written: {reason}")]
@@ -63,6 +67,7 @@ impl Refusal {
             Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::Gone { .. } => StatusCode::GONE,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Busy | Refusal::Directory(_) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Rendering { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }

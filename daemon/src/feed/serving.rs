@@ -4,11 +4,16 @@
 //! Always: a connection holds one of a bounded number of places and gives it back in bounded time, whatever its reader
 //! does; no error of `accept` ends the loop or makes it spin. Spec: `spec/10-feed.md`, section 9. Tested: below.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -16,8 +21,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::limits::{
-    ACCEPT_PAUSE, CONNECTION_TIME_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, HEAD_TIMEOUT, STOP_TIME_MAX,
+    ACCEPT_PAUSE, ADDRESSES_REMEMBERED_MAX, CONNECTION_TIME_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX,
+    HEAD_TIMEOUT, REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, STOP_TIME_MAX,
 };
+use super::reply::Refusal;
+use crate::rate::{Rate, Rates};
+use crate::transport::network_of;
 
 /// Limits of the feed's sockets. [`Default`] is what a node uses; tests use less.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +34,10 @@ struct Limits {
     connections_max: usize,
     head_timeout: Duration,
     connection_time_max: Duration,
+    /// Of one address; `None`: requests are not counted.
+    requests: Option<Rate>,
+    /// Whose requests are counted.
+    is_counted: fn(&IpAddr) -> bool,
 }
 
 impl Default for Limits {
@@ -33,17 +46,51 @@ impl Default for Limits {
             connections_max: CONNECTIONS_MAX,
             head_timeout: HEAD_TIMEOUT,
             connection_time_max: CONNECTION_TIME_MAX,
+            requests: Some(Rate::new(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND)),
+            // A web server on this machine asks for all its readers, and knows their addresses better.
+            is_counted: |address| !address.to_canonical().is_loopback(),
         }
     }
 }
 
-/// Serves the routes until `stop` says true.
-pub(crate) async fn serve(socket: TcpListener, routes: Router, stop: watch::Receiver<bool>) {
-    serve_within(socket, routes, stop, Limits::default()).await;
+/// Serves the routes until `stop` says true. `requests`: those of one address; `None`: as many as it likes.
+pub(crate) async fn serve(socket: TcpListener, routes: Router, requests: Option<Rate>, stop: watch::Receiver<bool>) {
+    serve_within(socket, routes, stop, Limits { requests, ..Limits::default() }).await;
+}
+
+/// Requests by address, where they are counted.
+#[derive(Clone)]
+struct Visitors {
+    counted: Option<Arc<Mutex<Rates<IpAddr>>>>,
+    is_counted: fn(&IpAddr) -> bool,
+}
+
+impl Visitors {
+    fn new(limits: &Limits) -> Visitors {
+        let counted = limits.requests.map(|rate| Arc::new(Mutex::new(Rates::new(rate, ADDRESSES_REMEMBERED_MAX))));
+        Visitors { counted, is_counted: limits.is_counted }
+    }
+
+    /// Counts a request. `Some`: the answer to one too many.
+    fn refusal(&self, address: IpAddr) -> Option<Response> {
+        let counted = self.counted.as_ref().filter(|_| (self.is_counted)(&address))?;
+        // Every change is complete before anything that could panic.
+        let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = counted.count(Instant::now(), network_of(address)).err()?;
+        drop(counted);
+        let seconds = wait.as_secs() + 1;
+        let mut response = Refusal::TooMany { seconds }.into_json_reply().into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+        Some(response)
+    }
 }
 
 async fn serve_within(socket: TcpListener, routes: Router, mut stop: watch::Receiver<bool>, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let visitors = Visitors::new(&limits);
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -61,8 +108,18 @@ async fn serve_within(socket: TcpListener, routes: Router, mut stop: watch::Rece
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let service = TowerToHyperService::new(routes.clone());
+            Ok((stream, remote)) => {
+                let (routes, visitors) = (TowerToHyperService::new(routes.clone()), visitors.clone());
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let refusal = visitors.refusal(remote.ip());
+                    let routes = routes.clone();
+                    async move {
+                        match refusal {
+                            Some(refusal) => Ok(refusal),
+                            None => routes.call(request).await,
+                        }
+                    }
+                });
                 let connection = graceful.watch(http.serve_connection(TokioIo::new(undelayed(stream)), service));
                 tokio::spawn(async move {
                     // A reader who goes away, sends no request or takes too long is no news.
@@ -94,7 +151,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
-    use tokio::time::{Instant, timeout};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -128,6 +185,49 @@ mod tests {
             connections_max: 4,
             head_timeout: Duration::from_millis(500),
             connection_time_max: Duration::from_secs(2),
+            ..Limits::default()
+        }
+    }
+
+    /// Status and head of the answer to one request on a connection of its own.
+    async fn asked(feed: &Feed) -> String {
+        let mut stream = connect(feed).await;
+        stream.write_all(REQUEST).await.unwrap();
+        let mut buffer = [0; 4096];
+        let count = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&buffer[..count]).to_lowercase()
+    }
+
+    #[tokio::test]
+    async fn an_address_is_answered_as_often_as_its_limit_says_and_then_told_when_to_ask_again() {
+        let rate = Rate::new(3, 1);
+        let feed = feed(Limits { requests: Some(rate), is_counted: |_| true, ..limits() }).await;
+        for _ in 0..3 {
+            assert!(asked(&feed).await.starts_with("http/1.1 200"));
+        }
+        let refused = asked(&feed).await;
+        assert!(refused.starts_with("http/1.1 429"), "{refused}");
+        for line in ["retry-after: 1", "cache-control: no-store", "access-control-allow-origin: *", "\"status\":429"] {
+            assert!(refused.contains(line), "{line}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_web_server_on_this_machine_and_who_switched_it_off_are_not_counted() {
+        let rate = Some(Rate::new(1, 1));
+        for limits in
+            [Limits { requests: rate, ..limits() }, Limits { requests: None, is_counted: |_| true, ..limits() }]
+        {
+            let feed = feed(limits).await;
+            for _ in 0..3 {
+                assert!(asked(&feed).await.starts_with("http/1.1 200"));
+            }
+        }
+        let is_counted = Limits::default().is_counted;
+        for (address, counted) in
+            [("127.0.0.1", false), ("::1", false), ("::ffff:127.0.0.1", false), ("192.0.2.1", true)]
+        {
+            assert_eq!(is_counted(&address.parse().unwrap()), counted, "{address}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! The `Peer` service: what others may call on this node.
 
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use fingerpost_proto::PROTOCOL_LEVEL;
 use fingerpost_proto::id::OrgId;
@@ -20,21 +22,32 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Ends, Outgoing, RawFrame, ends, pump};
 use crate::clock;
 use crate::driver::{Command, DriverHandle, View};
+use crate::rate::{Rate, Rates};
 use crate::store::StoreReader;
 use crate::transport::{Admitted, PeerIdentity, StreamInUse, Visitor};
 
 /// Envelopes that a joining organisation may hand in: its card and its acceptance, with room for later cards.
 const ADMIT_ENVELOPES_MAX: usize = 64;
 
+/// Links of one peer that are logged when they are opened: whoever comes back again and again fills no disk with that.
+const LINKS_LOGGED: Rate = Rate { burst: 10, interval: Duration::from_secs(30) };
+/// Links that one peer may open: one is enough, and it begins anew after a pause.
+const LINKS_OPENED: Rate = Rate::new(64, 4);
+/// Peers whose links are counted by themselves: more than can be connected at a time.
+const PEERS_COUNTED_MAX: usize = 256;
+
 /// Answers those who dial us.
 pub(crate) struct PeerService {
     driver: DriverHandle,
     reader: std::sync::Arc<dyn StoreReader>,
+    /// Links that were opened of late, and lines in the log about them, by who opened them.
+    opened: Mutex<(Rates<Peer>, Rates<Peer>)>,
 }
 
 impl PeerService {
     pub(crate) fn new(driver: DriverHandle, reader: std::sync::Arc<dyn StoreReader>) -> PeerService {
-        PeerService { driver, reader }
+        let rates = |rate| Rates::new(rate, PEERS_COUNTED_MAX);
+        PeerService { driver, reader, opened: Mutex::new((rates(LINKS_OPENED), rates(LINKS_LOGGED))) }
     }
 
     /// Who asks, and what keeps the connection while it is answered.
@@ -42,6 +55,21 @@ impl PeerService {
         let visitor = request.extensions().get::<Visitor>();
         let visitor = visitor.ok_or_else(|| Status::unauthenticated("no peer identity"))?;
         Ok((visitor.identity(), visitor.serve()))
+    }
+
+    /// Counts a link that a peer opens. True when it is to be logged. Errors: it opened too many of late.
+    fn count_link(&self, peer: Peer) -> Result<bool, Status> {
+        // Every change is complete before anything that could panic.
+        let mut rates = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let (opened, logged) = &mut *rates;
+        let now = Instant::now();
+        opened.count(now, peer).map_err(|wait| {
+            let seconds = wait.as_secs() + 1;
+            Status::resource_exhausted(format!(
+                "too many links were opened with this key; open one in {seconds} s, and keep it"
+            ))
+        })?;
+        Ok(logged.count(now, peer).is_ok())
     }
 
     fn invitee<T>(request: &Request<T>) -> Result<(PeerIdentity, StreamInUse), Status> {
@@ -77,10 +105,12 @@ impl crate::rpc::peer_server::Peer for PeerService {
         if !only.is_empty() {
             return Err(Status::permission_denied(only));
         }
+        let peer: Peer = identity.key;
+        if self.count_link(peer)? {
+            tracing::info!(peer = %crate::driver::short(&peer), address = %identity.remote_address, "link accepted");
+        }
         let Ends { queue, outgoing, ends } = ends();
         let incoming = request.into_inner();
-        let peer: Peer = identity.key;
-        tracing::info!(peer = %crate::driver::short(&peer), address = %identity.remote_address, "link accepted");
         let link = pump(self.driver.clone(), peer, false, queue, ends, incoming);
         tokio::spawn(async move {
             link.await;
@@ -208,5 +238,26 @@ fn check_claim(envelopes: &[Vec<u8>], registered: Option<&Invitation>, promises:
     match org {
         Some(org) if has_accepted => Ok(Knock { org, claims }),
         _ => Err("invite: there is no acceptance among the envelopes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::driver::tests::{key, public};
+    use crate::store::{MemoryStore, Store};
+
+    #[test]
+    fn a_key_opens_as_many_links_as_its_limit_says_and_is_then_told_when_to_open_one() {
+        let (driver, _commands) = DriverHandle::new();
+        let service = PeerService::new(driver, MemoryStore::new(1).reader());
+        let (peer, other) = (public(&key(1)), public(&key(2)));
+        let opened: Vec<bool> = (0..LINKS_OPENED.burst).map(|_| service.count_link(peer).unwrap()).collect();
+        assert_eq!(opened.iter().filter(|is_logged| **is_logged).count(), LINKS_LOGGED.burst as usize);
+        let refused = service.count_link(peer).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert!(refused.message().contains("open one in 1 s"), "{}", refused.message());
+        assert!(service.count_link(other).is_ok(), "another's are its own");
     }
 }

@@ -7,13 +7,15 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use tokio::sync::oneshot;
 
 use super::Admitted;
-use super::listener::ListenerLimits;
+use super::listener::{ACCEPTS_REMEMBERED_MAX, ListenerLimits};
+use crate::rate::Rates;
 
 /// The limit that left no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub(super) enum Full {
     Key,
     Organisation,
     Hosted,
+    /// Too many of late.
+    AddressRate,
+    KeyRate,
 }
 
 /// Shared table of the sockets of one listener.
@@ -33,8 +38,9 @@ pub(super) struct Seats {
     table: Arc<Mutex<Table>>,
 }
 
-#[derive(Default)]
 struct Table {
+    accepts_of_address: Rates<IpAddr>,
+    accepts_of_key: Rates<PublicKey>,
     pending: usize,
     by_address: HashMap<IpAddr, usize>,
     by_key: HashMap<PublicKey, usize>,
@@ -76,7 +82,19 @@ impl Table {
 
 impl Seats {
     pub(super) fn new(limits: ListenerLimits) -> Seats {
-        Seats { limits, table: Arc::default() }
+        let table = Table {
+            accepts_of_address: Rates::new(limits.accepts_per_address, ACCEPTS_REMEMBERED_MAX),
+            accepts_of_key: Rates::new(limits.accepts_per_key, ACCEPTS_REMEMBERED_MAX),
+            pending: 0,
+            by_address: HashMap::new(),
+            by_key: HashMap::new(),
+            by_org: HashMap::new(),
+            hosted: 0,
+            by_hosted: HashMap::new(),
+            open: HashMap::new(),
+            next: 0,
+        };
+        Seats { limits, table: Arc::new(Mutex::new(table)) }
     }
 
     /// Takes a seat for a socket from `address` whose handshake is to come.
@@ -91,6 +109,9 @@ impl Seats {
         }
         if table.by_address.get(&network).is_some_and(|count| *count >= self.limits.connections_per_address_max) {
             return Err(Full::Address);
+        }
+        if table.accepts_of_address.count(Instant::now(), network).is_err() {
+            return Err(Full::AddressRate);
         }
         table.pending += 1;
         *table.by_address.entry(network).or_default() += 1;
@@ -151,6 +172,9 @@ impl Seat {
         if org.is_some_and(|org| table.of_org(admitted).get(&org).is_some_and(|count| *count >= per_org_max)) {
             return Err(Full::Organisation);
         }
+        if table.accepts_of_key.count(Instant::now(), key).is_err() {
+            return Err(Full::KeyRate);
+        }
         let (cut, when_cut) = oneshot::channel();
         let number = table.next;
         table.next += 1;
@@ -195,7 +219,7 @@ fn release<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
 }
 
 /// What counts as one address: an IPv4 address, or the /64 that a single IPv6 customer gets.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
@@ -206,6 +230,7 @@ fn network_of(address: IpAddr) -> IpAddr {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::rate::Rate;
 
     fn seats() -> Seats {
         Seats::new(ListenerLimits {
@@ -300,6 +325,25 @@ mod tests {
         next.settle(key(4), third, Admitted::Hosted).unwrap();
         drop((held, next));
         assert!(seats.lock().by_hosted.is_empty() && seats.lock().hosted == 0);
+    }
+
+    #[test]
+    fn an_address_and_a_key_that_come_again_and_again_are_refused_after_their_last_one_however_short_they_stay() {
+        let rate = Rate::new(3, 1);
+        let by_address = Seats::new(ListenerLimits { accepts_per_address: rate, ..ListenerLimits::default() });
+        for _ in 0..3 {
+            drop(by_address.take(address(1)).unwrap());
+        }
+        assert_eq!(by_address.take(address(1)).err(), Some(Full::AddressRate));
+        assert!(by_address.take(address(2)).is_ok());
+        let by_key = Seats::new(ListenerLimits { accepts_per_key: rate, ..ListenerLimits::default() });
+        let settle = |seed: u8| by_key.take(address(seed)).unwrap().settle(key(seed), None, Admitted::Member).map(drop);
+        for _ in 0..3 {
+            settle(1).unwrap();
+        }
+        assert_eq!(settle(1), Err(Full::KeyRate));
+        assert_eq!(settle(2), Ok(()));
+        assert_eq!(by_key.open(), 0);
     }
 
     #[test]

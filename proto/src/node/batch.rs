@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::burden::{Burden, VERIFIED_BURDEN};
 use super::link::Link;
 use super::output::{Notice, Operation, Outcome, Output};
 use super::spreading::Accepted;
@@ -58,9 +59,18 @@ pub(super) struct Batch {
     acknowledged: Vec<(Peer, Slot, Vid)>,
     pub(super) notices: Vec<Notice>,
     pub(super) released: BTreeSet<OrgId>,
+    /// Work that came to nothing, with who caused it.
+    wasted: Vec<(Peer, Burden, u64)>,
 }
 
 impl Batch {
+    /// Notes work for nothing, unless this node asked for it.
+    fn waste(&mut self, source: Source, what: Burden, units: u64) {
+        if let Source::Peer { peer, is_asked: false, .. } = source {
+            self.wasted.push((peer, what, units));
+        }
+    }
+
     /// Tells nobody of what this batch put into a slot.
     pub(super) fn leave_untold(&mut self, slot: &Slot) {
         self.accepted.retain(|accepted| accepted.slot != *slot);
@@ -88,6 +98,7 @@ impl Node {
         // What a peer brought may not be on stable storage yet: the answer to an admin waits for it.
         batch.durable |= source == Source::Admin && known.vid == found.vid && !is_out(Canary::Durability);
         let Some(peer) = source.peer() else { return };
+        batch.waste(source, Burden::Known, 1);
         if known.vid == found.vid {
             self.note_held(&found.vid, peer);
             if let Source::Peer { route, is_asked: false, .. } = source
@@ -139,6 +150,7 @@ impl Node {
         }
         // Others of the batch, or another batch, may have taken the room.
         if let Err(reject) = self.check_room(now, source, &version) {
+            batch.waste(source, Burden::Refused, VERIFIED_BURDEN);
             return self.defer(source, reject);
         }
         self.use_allowance(now, &version);
@@ -219,6 +231,9 @@ impl Node {
         if let Some(peer) = source.peer() {
             batch.notices.push(Notice::Rejected { peer, record, why: why.clone() });
             self.note_not_held(&peer);
+            if !matches!(why, Reject::ReadOnly { .. }) {
+                batch.waste(source, Burden::Refused, 1);
+            }
             if let Some(link) = self.link_of(source).filter(|_| why.is_breach()) {
                 link.breaches += 1;
                 if link.breaches == BREACHES_PER_LINK_MAX {
@@ -236,7 +251,9 @@ impl Node {
         let members_changed = batch.notices.contains(&Notice::MembersChanged);
         // Before anything is sent: who is out is still told why, but nothing of members any more.
         let were_members = if members_changed { self.match_links_to_members() } else { BTreeSet::new() };
+        let wasted = std::mem::take(&mut batch.wasted);
         self.emit(now, batch, outputs);
+        self.charge(now, wasted, outputs);
         if members_changed {
             self.choose_candidates();
             self.follow_members(now, &were_members, outputs);
@@ -245,6 +262,17 @@ impl Node {
         for org in released {
             let versions = self.quarantine.release(&org);
             self.retry(now, versions, outputs);
+        }
+    }
+
+    /// Takes work for nothing from peers' budgets, and parts from those who used theirs up.
+    fn charge(&mut self, now: UnixMillis, wasted: Vec<(Peer, Burden, u64)>, outputs: &mut Vec<Output>) {
+        for (peer, what, units) in wasted {
+            if let Err(breach) = self.burdens.add(now, peer, what, units)
+                && self.links.contains_key(&peer)
+            {
+                self.break_off(now, peer, &breach, outputs);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::arrivals::{Hint, LogPlace, read_hints, write_hints};
 use super::frame::{Breach, versions_frames, write_frame};
-use super::link::{CatchUp, CatchUpStage};
+use super::link::{ANSWERED_VERSIONS_MAX, CatchUp, CatchUpStage};
 use super::output::{Operation, Output};
 use super::peering::audience;
 use super::{Node, Peer};
@@ -87,6 +87,7 @@ impl Node {
             missing: BTreeSet::new(),
             fingerprint: None,
             received: false,
+            left: ANSWERED_VERSIONS_MAX,
             active_at: now,
         });
         let (audience, epoch, since) = (audience.number().into(), place.epoch, place.sequence);

@@ -108,6 +108,16 @@ pub enum Breach {
     /// A mirror that says something.
     #[error("this node's operator allowed your key as a read-only mirror, which sends no versions")]
     MirrorSpeaks,
+    /// More work than any honest node causes, that came to nothing.
+    #[error(
+        "too much for nothing: {found} {what} in a short time; send what is new here or asked for, and the rest more slowly"
+    )]
+    Flood {
+        /// What most of the work was for.
+        what: &'static str,
+        /// How many of them.
+        found: u64,
+    },
     /// Too many versions that no honest node would send.
     #[error("{found} versions that no honest node would have sent; the last: {last}")]
     Versions {

@@ -112,11 +112,10 @@ impl Node {
         peer: Peer,
         envelopes: Vec<Vec<u8>>,
         route: overlay::Source,
-        is_pushed: bool,
+        is_asked: bool,
         outputs: &mut Vec<Output>,
     ) -> Vec<SetKey> {
         let link = self.links.get(&peer).map_or(0, |link| link.number);
-        let is_asked = !is_pushed;
         let source = Source::Peer { route, peer, link, is_asked };
         let Examined { verify, keys, .. } = self.take_in(now, envelopes, source, outputs);
         if verify.is_empty() {
@@ -163,6 +162,7 @@ impl Node {
             let outcome = match version {
                 Ok(version) => self.accept(now, source, version, &mut batch),
                 Err((version, why)) => {
+                    self.give_pace_back(source, &version);
                     let named = Some((version.header().org, version.header().record));
                     self.refuse(now, source, named, why, &mut batch, outputs)
                 }
@@ -222,6 +222,10 @@ impl Node {
         let content = read.split_off(read.partition_point(|(_, version)| !version.header().kind.is_content()));
         let mut learnt = Vec::new();
         for (position, version) in read {
+            // The rest of a frame that cost its link is worth no signatures.
+            if source.peer().is_some() && self.link_of(source).is_none() {
+                break;
+            }
             let (header, vid) = (*version.header(), version.vid());
             if header.kind != Kind::CARD {
                 self.trust.follow_cards();
@@ -250,6 +254,9 @@ impl Node {
         }
         let mut verify = Vec::new();
         for (position, version) in content {
+            if source.peer().is_some() && self.link_of(source).is_none() {
+                break;
+            }
             let named = Some((version.header().org, version.header().record));
             match self.examine_content(now, source, version, &mut batch) {
                 Ok(Intake::Outcome(outcome)) => outcomes[position] = Some(outcome),
@@ -330,7 +337,13 @@ impl Node {
             },
         };
         self.check_not_ahead(now, source, &version)?;
-        version.check_signature(&key).map_err(|_| Reject::BadSignature)?;
+        self.check_day(now, &version)?;
+        self.check_pace(now, source, &version)?;
+        if version.check_signature(&key).is_err() {
+            self.give_pace_back(source, &version);
+            return Err(Reject::BadSignature);
+        }
+        self.use_allowance(now, &version);
         if matches!(statement, Statement::Card(_)) {
             batch.released.insert(header.org);
         }
@@ -374,6 +387,7 @@ impl Node {
         }
         self.check_not_ahead(now, source, &version)?;
         self.check_room(now, source, &version)?;
+        self.check_pace(now, source, &version)?;
         Ok(Intake::Verify(version, key))
     }
 }

@@ -14,6 +14,8 @@ use crate::time::UnixMillis;
 const WANT_QUEUE_PAIRS_MAX: usize = 65_536;
 /// Spans that wait to be fetched on one link: those of one reply. What does not fit is found again.
 const FETCH_QUEUE_SPANS_MAX: usize = 2_304;
+/// Versions that count as asked for in the answer to a fetch or catch-up. Answers of this implementation end far below.
+pub(super) const ANSWERED_VERSIONS_MAX: usize = 65_536;
 /// Ranges that a peer may have compared at once: more than twice what wholly different sets of a million take.
 pub(super) const COMPARED_RANGES_BURST: u64 = 500_000;
 /// Ranges that a peer may have compared each second, in the long run. About a tenth of a core.
@@ -62,6 +64,8 @@ pub(super) struct CatchUp {
     pub(super) fingerprint: Option<[u8; 16]>,
     /// Something came since the last `Take`.
     pub(super) received: bool,
+    /// Versions that the answer may still bring.
+    pub(super) left: usize,
     pub(super) active_at: UnixMillis,
 }
 
@@ -79,6 +83,8 @@ struct OpenWant {
     audience: Audience,
     lacking: BTreeMap<SetKey, Lacking>,
     received: usize,
+    /// Versions that the answer may still bring.
+    left: usize,
     active_at: UnixMillis,
 }
 
@@ -89,6 +95,7 @@ struct OpenFetch {
     audience: Audience,
     span: Span,
     last: Option<SetKey>,
+    left: usize,
     active_at: UnixMillis,
 }
 
@@ -281,15 +288,27 @@ impl Link {
         }
         let (audience, span) = self.fetches.remove(at)?;
         let want = self.fresh_id();
-        self.fetch = Some(OpenFetch { want, audience, span, last: None, active_at: now });
+        self.fetch = Some(OpenFetch { want, audience, span, last: None, left: ANSWERED_VERSIONS_MAX, active_at: now });
         Some(Request::Fetch { want, audience, span })
     }
 
     /// Notes that versions are asked for and returns the number of the request.
     pub(super) fn open_want(&mut self, now: UnixMillis, audience: Audience, lacking: BTreeMap<SetKey, Lacking>) -> u64 {
         let want = self.fresh_id();
-        self.open.insert(want, OpenWant { audience, lacking, received: 0, active_at: now });
+        let left = lacking.len();
+        self.open.insert(want, OpenWant { audience, lacking, received: 0, left, active_at: now });
         want
+    }
+
+    /// True when so many versions that come for this request were asked for. Whoever answers with more sends them unasked.
+    pub(super) fn is_asked(&mut self, want: u64, versions: usize) -> bool {
+        let fetch = self.fetch.as_mut().filter(|fetch| fetch.want == want).map(|fetch| &mut fetch.left);
+        let catch_up = self.catch_up.as_mut().filter(|catch_up| catch_up.want == want);
+        let left = fetch.or(catch_up.map(|catch_up| &mut catch_up.left));
+        let Some(left) = left.or(self.open.get_mut(&want).map(|open| &mut open.left)) else { return false };
+        let is_asked = versions <= *left;
+        *left = left.saturating_sub(versions);
+        is_asked
     }
 
     /// Notes what a `Versions` frame brought for a request. When it was the last one and brought less than was asked for,

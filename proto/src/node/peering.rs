@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::burden::{self, Burden, LINK_BURDEN};
 use super::catching_up::TakenVersions;
 use super::frame::{Breach, read_compressed, read_frame, write_frame};
 use super::link::{Lacking, Link};
@@ -41,6 +42,10 @@ impl Node {
         self.links.insert(peer, link);
         if !is_mirror {
             self.neighbours.connected(now, peer, outbound);
+        }
+        if !outbound && let Err(breach) = self.burdens.add(now, peer, Burden::Links, LINK_BURDEN) {
+            self.break_off(now, peer, &breach, outputs);
+            return;
         }
         if !self.neighbours.is_welcome(now, &peer) {
             let message = "this node was sent too much that no honest node sends; try again in half an hour".to_owned();
@@ -88,7 +93,12 @@ impl Node {
             return;
         };
         link.last_seen = now;
-        let handled = read_frame(frame).and_then(|content| self.on_content(now, peer, content, outputs));
+        let handled = read_frame(frame).and_then(|content| {
+            if !matches!(content, Content::Versions(_) | Content::Compressed(_)) {
+                self.burdens.add(now, peer, Burden::Frames, burden::of_frame(frame.len()))?;
+            }
+            self.on_content(now, peer, content, outputs)
+        });
         match handled {
             // Versions give their permit back when their signatures are checked.
             Ok(true) => {}
@@ -136,11 +146,16 @@ impl Node {
                     link.received_versions += versions.envelopes.len() as u64;
                 }
                 let head = TakenVersions { want: versions.want, is_last: versions.last, has_more: versions.more };
+                let is_asked = self.links.get_mut(&peer).is_some_and(|link| link.is_asked(head.want, found));
+                if !is_asked {
+                    let units = burden::of_versions(versions.envelopes.iter().map(Vec::as_slice));
+                    self.burdens.add(now, peer, Burden::Frames, units)?;
+                }
                 let source = match &versions.route {
                     Some(route) if head.want == 0 => Source::Pushed { from: peer, route: read_route(route) },
                     _ => Source::Pulled { from: peer },
                 };
-                let keys = self.on_versions(now, peer, versions.envelopes, source, head.want == 0, outputs);
+                let keys = self.on_versions(now, peer, versions.envelopes, source, is_asked, outputs);
                 if let Some(link) = self.links.get_mut(&peer) {
                     link.on_versions(now, head.want, &keys, head.is_last, head.has_more);
                 }

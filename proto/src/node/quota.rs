@@ -4,15 +4,21 @@
 //! Always: a set holds at most `records_max` records of one organisation.
 //! Spec: `spec/05-network.md`, section 2.1. Tested: `node/tests/quota.rs`, `spec/vectors/receipt_{valid,invalid}.json`.
 
-use super::allowance::versions_per_day;
+use super::allowance::Share;
 use super::batch::{Batch, Source};
 use super::output::{Operation, Outcome, Output};
+use super::spreading::COMPARE_AFTER_DROP_MS;
 use super::{Node, Reject};
 use crate::id::OrgId;
 use crate::kind::{Audience, Class};
 use crate::set::{Index, SetKey, Slot};
 use crate::time::UnixMillis;
 use crate::version::SignedVersion;
+
+/// What a version counts to that a peer brought unasked.
+fn pushed_share(source: Source, version: &SignedVersion) -> Option<Share> {
+    matches!(source, Source::Peer { is_asked: false, .. }).then(|| Share::of_pushed(version)).flatten()
+}
 
 /// Where an organisation's records stand in a set: from here, up to but not including there.
 #[derive(Clone, Copy, Debug)]
@@ -74,26 +80,55 @@ impl Node {
         Err(Reject::OverQuota { org, audience: slot.audience, held: places.held(set), max })
     }
 
-    /// Versions of one organisation that are taken in a day; `None`: the charter says nothing of records.
-    pub(super) fn versions_per_day(&self) -> Option<u64> {
-        self.records_max().map(versions_per_day)
-    }
-
     /// Whether there is room for a version: a place, and a share of the day. Errors: [`Reject::OverQuota`], [`Reject::TooManyToday`].
     pub(super) fn check_room(&self, now: UnixMillis, source: Source, version: &SignedVersion) -> Result<(), Reject> {
         let header = version.header();
         self.check_quota(source, header.org, &Slot::of(header))?;
-        let Some(max) = self.versions_per_day() else { return Ok(()) };
-        match self.allowances.wait_ms(now, &header.org, version.is_withdrawal(), max) {
+        self.check_day(now, version)
+    }
+
+    /// Errors: [`Reject::TooManyToday`].
+    pub(super) fn check_day(&self, now: UnixMillis, version: &SignedVersion) -> Result<(), Reject> {
+        let Some(share) = Share::of_day(version) else { return Ok(()) };
+        let org = version.header().org;
+        match self.allowances.wait_ms(now, &org, share) {
             0 => Ok(()),
-            wait_ms => Err(Reject::TooManyToday { org: header.org, max, wait_ms }),
+            wait_ms => Err(Reject::TooManyToday { org, max: self.allowances.burst(share), wait_ms }),
         }
     }
 
     /// Counts a version that is taken.
     pub(super) fn use_allowance(&mut self, now: UnixMillis, version: &SignedVersion) {
-        if let Some(max) = self.versions_per_day() {
-            self.allowances.use_one(now, version.header().org, version.is_withdrawal(), max);
+        if let Some(share) = Share::of_day(version) {
+            self.allowances.use_one(now, version.header().org, share);
+        }
+    }
+
+    /// Takes a version that nobody asked for from what its organisation may have pushed. Errors: [`Reject::TooManyAtOnce`];
+    /// sets are compared with who brought it when the flood has passed.
+    pub(super) fn check_pace(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: &SignedVersion,
+    ) -> Result<(), Reject> {
+        let header = version.header();
+        let Some(share) = pushed_share(source, version) else { return Ok(()) };
+        if self.allowances.wait_ms(now, &header.org, share) == 0 {
+            self.allowances.use_one(now, header.org, share);
+            return Ok(());
+        }
+        let number = usize::from(header.audience.number());
+        if let Some(link) = self.link_of(source) {
+            link.compare_at[number] = link.compare_at[number].min(now.saturating_add(COMPARE_AFTER_DROP_MS));
+        }
+        Err(Reject::TooManyAtOnce { org: header.org, max: self.allowances.burst(share) })
+    }
+
+    /// A version whose signature does not hold was not the organisation's.
+    pub(super) fn give_pace_back(&mut self, source: Source, version: &SignedVersion) {
+        if let Some(share) = pushed_share(source, version) {
+            self.allowances.give_back(version.header().org, share);
         }
     }
 

@@ -114,6 +114,17 @@ pub enum Reject {
         /// Until one more is taken, milliseconds.
         wait_ms: u64,
     },
+    /// More of one publisher came at once than was asked for.
+    #[error(
+        "this node takes {max} versions of organisation {org} at once that it did not ask for, and then so many a second; nothing is \
+         lost: it asks for the rest in some seconds"
+    )]
+    TooManyAtOnce {
+        /// The publisher.
+        org: OrgId,
+        /// Versions at once.
+        max: u64,
+    },
     /// The store refuses writes.
     #[error("this node cannot store anything now: {reason}")]
     ReadOnly {
@@ -171,6 +182,7 @@ impl Reject {
             Reject::VersionTooLong { .. } => "version-too-long",
             Reject::OverQuota { .. } => "over-quota",
             Reject::TooManyToday { .. } => "too-many-today",
+            Reject::TooManyAtOnce { .. } => "too-many-at-once",
             Reject::ReadOnly { .. } => "read-only",
         }
     }

@@ -16,6 +16,7 @@ use crate::id::{OrgId, Vid};
 use crate::key::PublicKey;
 use crate::kind::Audience;
 use crate::limits::OFFER_PAIRS_MAX;
+use crate::overlay::neighbours::POINTS_MAX;
 use crate::overlay::{Action, Announced, Beat, Candidate, DropReason, Ended, Route, Signal, Source, Spread};
 use crate::set::{SetKey, Slot};
 use crate::sync::{KeyListError, Pair, write_keys};
@@ -269,7 +270,9 @@ impl Node {
 
     /// Closes a link whose peer broke the specification.
     pub(super) fn break_off(&mut self, now: UnixMillis, peer: Peer, breach: &Breach, outputs: &mut Vec<Output>) {
-        self.neighbours.misbehaved(now, &peer, BREACH_POINTS);
+        // A flood leaves no doubt: each one shuts out, and the next for longer.
+        let points = if matches!(breach, Breach::Flood { .. }) { POINTS_MAX } else { BREACH_POINTS };
+        self.neighbours.misbehaved(now, &peer, points);
         self.part(now, peer, v1::ByeCode::Breach, breach.to_string(), outputs);
     }
 

@@ -2,6 +2,7 @@
 
 mod announcing;
 mod budget;
+mod burden;
 mod cards;
 mod catching_up;
 mod deadlines;

@@ -59,6 +59,7 @@ impl Node {
         self.is_clock_confirmed = false;
         self.redactions.instants().for_each(shift);
         self.allowances.instants().for_each(shift);
+        self.burdens.instants().for_each(shift);
     }
 
     /// Has a version looked at in the next tick although its hour has been searched.
@@ -79,7 +80,8 @@ impl Node {
             std::mem::take(&mut self.overdue)
         } else {
             self.overdue.clear();
-            self.allowances.settle(now, self.versions_per_day().unwrap_or(1));
+            self.allowances.settle(now);
+            self.burdens.settle(now);
             self.past_deadline(hour)
         };
         let mut operations = Vec::new();

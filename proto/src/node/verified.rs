@@ -2,7 +2,8 @@
 //!
 //! Spec: `spec/04-merge.md`, section 2. Tested: below, `spec/vectors/receipt_invalid.json`.
 
-use super::{Input, Reject};
+use super::intake::PendingSource;
+use super::{Input, Node, Peer, Reject};
 use crate::key::PublicKey;
 use crate::record;
 use crate::version::SignedVersion;
@@ -39,6 +40,28 @@ impl std::ops::Deref for VerifiedVersion {
 
     fn deref(&self) -> &SignedVersion {
         &self.0
+    }
+}
+
+/// Who brought versions whose signatures are to be checked, so that a driver can have nobody wait for others' floods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bringer {
+    /// An admin, a joining organisation, or this node itself.
+    Here,
+    /// A peer.
+    Peer(Peer),
+    /// They were set aside, and are tried again.
+    Quarantine,
+}
+
+impl Node {
+    /// Who brought what [`Output::Verify`](super::Output::Verify) with this ticket is to check. Nobody waits for an unknown ticket.
+    pub fn brought_by(&self, ticket: u64) -> Bringer {
+        match self.pending.get(&ticket) {
+            Some(PendingSource::Peer { peer, .. }) => Bringer::Peer(*peer),
+            Some(PendingSource::Admin { .. } | PendingSource::Own) => Bringer::Here,
+            Some(PendingSource::Quarantine) | None => Bringer::Quarantine,
+        }
     }
 }
 

@@ -13,6 +13,14 @@ pub(crate) fn memory_kib_max(process: u32) -> Result<u64, Failure> {
     kib.ok_or_else(|| "this system does not tell a process's greatest memory".into())
 }
 
+/// Resident memory now, in KiB.
+pub(crate) fn memory_kib(process: u32) -> Result<u64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")).and_then(|digits| digits.trim().parse().ok());
+    kib.ok_or_else(|| "this system does not tell a process's memory".into())
+}
+
 /// Processor time of all threads so far, to a hundredth of a second.
 pub(crate) fn processor_time(process: u32) -> Result<Duration, Failure> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;

@@ -28,7 +28,7 @@ impl Rig {
         let (reply, mut outcomes) = oneshot::channel();
         self.run(Command::Publish { envelopes: vec![envelope], reply });
         while outcomes.try_recv().is_err() {
-            let command = self.commands.blocking_recv().unwrap();
+            let command = self.commands.take().unwrap();
             self.run(command);
         }
         record

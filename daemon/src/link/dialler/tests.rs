@@ -67,7 +67,7 @@ async fn host(stubborn: Stubborn) -> String {
 async fn outcome(stubborn: Stubborn) -> (DialFailure, DialState) {
     let address = host(stubborn).await;
     let Rig { driver, mut commands, handle, .. } = Rig::without_network();
-    let (sender, for_driver) = mpsc::channel(16);
+    let (sender, for_driver) = DriverHandle::new();
     std::thread::spawn(move || driver.run(for_driver));
     let again = address.replace("127.0.0.1", "localhost");
     let configured = vec![(public(&key(1)), address), (public(&key(1)), again)];
