@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, ClusterError, Computer, Node, Publisher, service};
 pub(super) fn stolen_laptop() -> Told {
     let mut cluster = Cluster::found(3)?;
     let org = cluster.nodes[0].organisation()?;
-    // Ten days ago is after the charter could not have been: the record's clock decides nothing about a stolen key.
+    // Long before the laptop was stolen, or even listed.
     let ten_days_ago = SystemTime::now() - Duration::from_secs(10 * 24 * 60 * 60);
     let ten_days_ago = ten_days_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
     let (backdated, took) = {
@@ -41,7 +41,7 @@ pub(super) fn stolen_laptop() -> Told {
         refused(&laptop.import(&sheet(&[("late", "Late lie", "Now")]))?, 4, &["revoked"]);
         (backdated, took)
     };
-    // One node was set back to the day before it heard of it? It was away: there the thief hands in what bears an old date.
+    // At a third node the thief hands in what bears the old date.
     until_equal(&all(&cluster.nodes));
     let envelope = backdated.envelope().to_vec();
     let answers = hand_in(&cluster.nodes[2], vec![envelope])?;

@@ -56,7 +56,7 @@ pub(super) fn member_thrown_out() -> Told {
     publish(out, &[("list", "We sell your names", "Call us")]);
     let nodes = all(&cluster.nodes);
     until_everywhere(&nodes, "We sell your names");
-    let list = record(&nodes[0], "We sell your names");
+    let list = record(nodes[0], "We sell your names");
     nodes[0].ok(&["object", &org, "--reason", "sells the list", "--yes"])?;
     until("one objection is known", || {
         Ok(nodes[1].json(&["why", &org])?["objections"].as_array().map(Vec::len) == Some(1))

@@ -2,8 +2,7 @@
 //!
 //! In: names of stories, or none for all. Out: a line for each, `ok` or `FAILED`, with what was seen and measured.
 //! Always: only what an admin, a thief or a power cut can do is done; what must be seen is looked for at every node. Sources:
-//! `spec/12-threats.md` and the sections it names. Tested: by `main.rs` beside this file, and each story once with its defence
-//! taken out (`tests/README.md`).
+//! `spec/12-threats.md` and the sections it names. Tested: by `main.rs` beside this file.
 #![allow(clippy::unwrap_used)] // A story that finds something else than it tells ends there.
 
 mod clocks;
