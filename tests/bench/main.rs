@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 
 mod figure;
 mod gossip;
+mod heads;
 mod idle;
 mod import;
 mod index;
@@ -58,6 +59,8 @@ enum Case {
     Idle,
     /// Memory and time of the index of a set.
     Index,
+    /// An empty node gets everything, by heads and by signatures.
+    Heads,
     /// How versions spread: 10 to 10,000 nodes in a model, 100 real ones.
     Gossip,
 }
@@ -81,6 +84,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         Case::Idle => idle::run(count)?,
         Case::Sync => sync::run(count)?,
         Case::Initial => initial::run(count, arguments.kills)?,
+        Case::Heads => heads::run(count)?,
         Case::Index => index::run(count)?,
         Case::Gossip => gossip::run(count, arguments.plot.as_deref())?,
     };

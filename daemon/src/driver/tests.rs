@@ -15,6 +15,7 @@ use prost::Message;
 
 mod hosting;
 mod removals;
+mod vouching;
 
 use super::links::Queued;
 use super::*;

@@ -216,8 +216,13 @@ impl Node {
         }
     }
 
+    /// The newest head of an organisation for an audience.
+    pub(super) fn newest_head(&self, audience: Audience, org: &OrgId) -> Option<&Head> {
+        self.heads.known.get(&(audience, *org))?.newest()
+    }
+
     /// An organisation's records of one audience, in the order of their keys.
-    fn records_of(&self, audience: Audience, org: OrgId) -> impl Iterator<Item = Entry> + '_ {
+    pub(super) fn records_of(&self, audience: Audience, org: OrgId) -> impl Iterator<Item = Entry> + '_ {
         let first = SetKey::first_of(Class::Record, &org);
         let near = self.set(audience).range(&first, None).take_while(move |(key, _)| key.0[..8] == first.0[..8]);
         near.map(|(_, entry)| entry).filter(move |entry| self.devices.device(entry.device).0 == org)
@@ -287,7 +292,7 @@ impl Node {
     }
 
     /// The organisation whose node this is.
-    fn own_organisation(&self) -> Option<OrgId> {
+    pub(super) fn own_organisation(&self) -> Option<OrgId> {
         self.trust.node_owner(&self.own)
     }
 

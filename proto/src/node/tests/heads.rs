@@ -42,7 +42,7 @@ fn head(world: &World, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersio
     head_of(world, 0, at, incarnation, cover)
 }
 
-fn head_of(world: &World, org: usize, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersion {
+pub(super) fn head_of(world: &World, org: usize, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersion {
     let org = &world.orgs[org];
     let device = org.node.verifying_key().to_bytes();
     let header = Header {
@@ -65,7 +65,7 @@ fn entry(version: &SignedVersion) -> Entry {
 }
 
 /// What a node that holds these records would sign.
-fn cover(versions: &[&SignedVersion], at: Hlc) -> Cover {
+pub(super) fn cover(versions: &[&SignedVersion], at: Hlc) -> Cover {
     let mut entries: Vec<(SetKey, Entry)> =
         versions.iter().map(|version| (Slot::of(version.header()).key, entry(version))).collect();
     entries.sort_by_key(|(key, _)| *key);
