@@ -131,6 +131,9 @@ pub(super) fn charter(founders: &[&Org]) -> Charter {
     Charter::read(&charter.encode_to_vec()).unwrap()
 }
 
+/// An audit that waits: of which node, its ticket, and what is to be checked.
+pub(super) type WaitingAudit = (usize, u64, Vec<(Slot, PublicKey)>);
+
 /// Nodes with stores in memory, joined by links without delay. Everything that a driver does, and nothing else.
 pub(super) struct World {
     pub(super) now: UnixMillis,
@@ -148,7 +151,7 @@ pub(super) struct World {
     /// Organisations that are kept as vouched for, by node.
     pub(super) vouched: Vec<BTreeSet<OrgId>>,
     /// Audits that no driver has done yet, where they are not done at once.
-    pub(super) audits: Option<Vec<(usize, u64, Vec<(Slot, PublicKey)>)>>,
+    pub(super) audits: Option<Vec<WaitingAudit>>,
 }
 
 impl World {
