@@ -5,6 +5,7 @@
 //! Always: only live, unlapsed content of the public audience is listed; each record id belongs to the slot that
 //! proved it by its local id.
 
+mod held;
 mod removal;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,7 @@ use crate::clock;
 use crate::feed::directory::{Change, Directory, DirectoryError, Entry, Lookup, Removed, Roll};
 use crate::store::{Row, StoreError, StoreReader};
 
+use held::Record;
 pub(crate) use removal::Removal;
 
 /// Shared by the driver, which writes, and the feed, which reads.
@@ -54,6 +56,8 @@ struct Listing {
     completeness: HashMap<OrgId, Completeness>,
     /// Publishers that this node does not show, and since when.
     blocked: BTreeMap<OrgId, UnixMillis>,
+    /// Publishers whose records are not all checked.
+    held_back: held::HeldBack,
 }
 
 /// One thing that the catalogue knows, for writing all of it down and back.
@@ -151,25 +155,11 @@ impl Catalogue {
         if header.kind.class() != Class::Record {
             return;
         }
-        let state = match (version.is_withdrawal(), lapsed) {
-            (true, _) => State::Withdrawn,
-            (false, true) => State::Lapsed,
-            (false, false) => State::Live,
-        };
+        let is_withdrawal = version.is_withdrawal();
+        let record = Record { org: header.org, kind: header.kind, id: header.record, is_withdrawal, lapsed };
         let mut listing = self.write();
-        let is_public = header.audience == Audience::Public;
-        let is_hidden = is_public && matches!(state, State::Live) && listing.blocked.contains_key(&header.org);
-        listing.set_state(slot, Some(if is_hidden { State::Hidden } else { state }));
-        if !is_public {
-            return;
-        }
-        listing.remove(&slot);
-        if version.is_withdrawal() || lapsed || is_hidden {
-            listing.gone.insert(header.record, header.kind);
-        } else {
-            listing.gone.remove(&header.record);
-            listing.live.entry(header.kind).or_default().insert(header.record, slot);
-            listing.records.insert(slot, (header.kind, header.record));
+        if !listing.held_back.keep(slot, record) {
+            listing.list(slot, record);
         }
     }
 
@@ -179,6 +169,9 @@ impl Catalogue {
             return;
         }
         let mut listing = self.write();
+        if listing.held_back.lapse(slot) {
+            return;
+        }
         listing.set_state(*slot, Some(State::Lapsed));
         if let Some((kind, record)) = listing.records.get(slot).copied() {
             listing.gone.insert(record, kind);
@@ -189,6 +182,7 @@ impl Catalogue {
     /// Nothing is kept of a slot any more.
     pub(crate) fn forget(&self, slot: &Slot) {
         let mut listing = self.write();
+        listing.held_back.forget(slot);
         listing.set_state(*slot, None);
         if let Some((kind, record)) = listing.records.get(slot).copied() {
             listing.gone.insert(record, kind);
@@ -323,6 +317,9 @@ impl Catalogue {
 
     /// The entry in a slot, if it may be shown.
     fn entry(&self, slot: &Slot) -> Result<Option<Entry>, DirectoryError> {
+        if self.is_held_back(slot) {
+            return Ok(None);
+        }
         let Some(row) = self.row(slot)? else { return Ok(None) };
         let arrival = row.arrival;
         let lapsed = row.lapsed;
@@ -397,7 +394,8 @@ impl Directory for Catalogue {
     }
 
     fn completeness(&self, org: &OrgId) -> Option<Completeness> {
-        self.read().completeness.get(org).copied()
+        let listing = self.read();
+        listing.completeness.get(org).copied().filter(|_| !listing.is_held_back(org))
     }
 
     fn count(&self, kind: Kind) -> usize {
@@ -440,6 +438,10 @@ impl Directory for Catalogue {
             let Some(last) = arrivals.last() else { break };
             after = last.number;
             for arrival in arrivals {
+                // Readers come again; whatever they passed over they would never hear of.
+                if self.is_held_back(&arrival.slot) {
+                    return Ok(changes);
+                }
                 // The row may have changed since: its later arrival is listed further on.
                 if let Some(entry) = self.entry(&arrival.slot)?.filter(|entry| entry.arrival == arrival.number) {
                     changes.push(Change::Updated(Box::new(entry)));
@@ -463,7 +465,8 @@ impl Directory for Catalogue {
             let Some(last) = arrivals.last() else { break };
             after = last.number;
             let is_live = |slot: &Slot| self.read().records.contains_key(slot);
-            for arrival in arrivals.iter().filter(|arrival| !is_live(&arrival.slot)) {
+            let is_gone = |slot: &Slot| !is_live(slot) && !self.is_held_back(slot);
+            for arrival in arrivals.iter().filter(|arrival| is_gone(&arrival.slot)) {
                 removed.extend(self.removed_row(&arrival.slot)?);
             }
         }

@@ -382,7 +382,8 @@ impl Driver {
         if let Err(error) = self.store.sync() {
             tracing::error!(%error, "the last seconds of relayed versions are not on stable storage");
         }
-        if let Some(node) = &self.node {
+        // What is not audited is found row by row.
+        if let Some(node) = self.node.as_ref().filter(|node| node.unaudited() == 0) {
             self.store.keep_index(index::write(node, &self.catalogue));
         }
         drop(self);

@@ -236,7 +236,7 @@ mod tests {
         let mut queues = Queues::default();
         let mut versions = batch(Kind::SERVICE, PORTION_VERSIONS);
         versions.extend(batch(Kind::EVENT, 1));
-        queues.push(7, Bringer::Quarantine, versions);
+        queues.push(7, Bringer::Nobody, versions);
         let refused = |portion: &Portion| -> Vec<Checked> {
             portion.versions.iter().map(|(version, key)| VerifiedVersion::verify(version.clone(), key)).collect()
         };

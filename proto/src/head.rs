@@ -60,12 +60,17 @@ impl Cover {
         let mut hasher = blake3::Hasher::new();
         let mut count = 0;
         for entry in entries {
-            if UnixHour::containing(entry.hlc.ms()) >= from && entry.hlc <= until {
+            if is_covered(&entry, from, until) {
                 hasher.update(&entry.vid.0);
                 count += 1;
             }
         }
         Cover { from, count, root: *hasher.finalize().as_bytes() }
+    }
+
+    /// Whether a head with this cover and the clock `until` speaks of such an entry.
+    pub fn covers(&self, entry: &Entry, until: Hlc) -> bool {
+        is_covered(entry, self.from, until)
     }
 
     /// The first hour that a head of this clock covers.
@@ -131,6 +136,10 @@ impl Head {
         let record = Head::record_id(&self.org, &self.device, self.audience);
         Slot { audience: self.audience, key: SetKey::derive(Kind::HEAD, &self.org, &record) }
     }
+}
+
+fn is_covered(entry: &Entry, from: UnixHour, until: Hlc) -> bool {
+    UnixHour::containing(entry.hlc.ms()) >= from && entry.hlc <= until
 }
 
 fn local_id(device: &[u8; 32]) -> String {

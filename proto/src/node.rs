@@ -1,12 +1,14 @@
 //! The node: decides what is accepted, kept, sent and asked for.
 //!
 //! Pure. In: [`Input`]s with the time. Out: [`Output`]s, performed in order.
-//! Always: the sets list exactly the versions handed out as [`Operation::Put`] and not since forgotten; only verified
-//! versions of organisations with standing are in them; a version is persisted before anything that relies on it.
+//! Always: the sets list exactly the versions handed out as [`Operation::Put`] and not since forgotten; only versions of
+//! organisations with standing are in them that were verified, or that a head vouched for until they are; a version is persisted
+//! before anything that relies on it.
 //! Spec: `spec/06-link.md`, `spec/07-sync.md`. Tested: `node/tests.rs`, the simulator in `tests/simulation`.
 
 mod allowance;
 mod arrivals;
+mod auditing;
 mod batch;
 mod burden;
 mod catching_up;
@@ -29,6 +31,7 @@ mod tick;
 mod trust;
 mod upkeep;
 mod verified;
+mod vouching;
 
 #[cfg(test)]
 mod tests;
@@ -87,6 +90,8 @@ pub struct Node {
     /// Most peers have agreed with the clock since it leapt last, or since the start.
     is_clock_confirmed: bool,
     redactions: redacting::Redactions,
+    held: vouching::Held,
+    audits: auditing::Audits,
     devices: DeviceTable,
     links: BTreeMap<Peer, Link>,
     links_made: u64,
@@ -187,6 +192,8 @@ impl Node {
             heads: heads::Heads::default(),
             is_clock_confirmed: false,
             redactions: redacting::Redactions::default(),
+            held: vouching::Held::default(),
+            audits: auditing::Audits::default(),
             devices: DeviceTable::default(),
             links: BTreeMap::new(),
             links_made: 0,
@@ -288,6 +295,8 @@ impl Node {
             Input::Lost { slot } => self.on_lost(now, slot),
             Input::Tick => self.on_tick(now, &mut outputs),
         }
+        self.audit_on(&mut outputs);
+        self.withhold_unaudited(&mut outputs);
         outputs
     }
 

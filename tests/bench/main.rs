@@ -11,6 +11,8 @@ use clap::{Parser, ValueEnum};
 mod figure;
 #[cfg(feature = "peers")]
 mod gossip;
+#[cfg(feature = "peers")]
+mod heads;
 mod hostile;
 mod idle;
 mod import;
@@ -74,6 +76,9 @@ enum Case {
     /// Memory and time of the index of a set.
     #[cfg(feature = "peers")]
     Index,
+    /// An empty node gets everything, by heads and by signatures.
+    #[cfg(feature = "peers")]
+    Heads,
     /// How versions spread: 10 to 10,000 nodes in a model, 100 real ones.
     #[cfg(feature = "peers")]
     Gossip,
@@ -105,6 +110,8 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         #[cfg(feature = "peers")]
         Case::Sync => sync::run(count)?,
         Case::Initial => initial::run(count, arguments.kills)?,
+        #[cfg(feature = "peers")]
+        Case::Heads => heads::run(count)?,
         #[cfg(feature = "peers")]
         Case::Index => index::run(count)?,
         #[cfg(feature = "peers")]

@@ -3,10 +3,11 @@
 //! In: how many organisations and records. Out: signed versions that every node of the network accepts.
 //! Always: the same numbers give the same keys, ids and texts; every signature is a real one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::thread;
 
 use ed25519_dalek::{Signer, SigningKey};
+use fingerpost_proto::head::{Cover, HEAD_LEASE_DAYS, Head};
 use fingerpost_proto::id::{NetworkId, OrgId, RecordId};
 use fingerpost_proto::key::{Domain, PublicKey};
 use fingerpost_proto::kind::{Audience, Kind};
@@ -15,7 +16,7 @@ use fingerpost_proto::network::card::card_record_id;
 use fingerpost_proto::network::charter::Charter;
 use fingerpost_proto::network::invite::Invitation;
 use fingerpost_proto::network::statement::statement_record_id;
-use fingerpost_proto::set::{SetKey, Slot};
+use fingerpost_proto::set::{Entry, SetKey, Slot};
 use fingerpost_proto::time::{Hlc, UnixHour, UnixMillis};
 use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion};
@@ -141,6 +142,21 @@ impl Population {
         header.lease_until = UnixHour::containing(at.ms()).plus_days(LEASE_DAYS - 1);
         let body = text::service(subject, local_id, at.ms()).encode_to_vec();
         sign(&organisation.device, &header, &body)
+    }
+
+    /// A head of an organisation over these of its records, signed by its device.
+    pub(crate) fn head(&self, number: usize, records: &[SignedVersion], at: Hlc) -> Result<SignedVersion, Failure> {
+        let organisation = &self.organisations[number];
+        let device = organisation.device.verifying_key().to_bytes();
+        let record = Head::record_id(&organisation.id, &device, Audience::Public);
+        let mut header = self.header(organisation, Kind::HEAD, record, &organisation.device, at);
+        header.lease_until = UnixHour::containing(at.ms()).plus_days(HEAD_LEASE_DAYS);
+        let entries = records
+            .iter()
+            .map(|version| (Slot::of(version.header()).key, Entry::of(version.header(), version.vid(), 0)));
+        let entries: BTreeMap<SetKey, Entry> = entries.collect();
+        let cover = Cover::of(entries.into_values(), Cover::from_hour(at), at);
+        sign(&organisation.device, &header, &Head::body(&device, 0, number as u64, &cover))
     }
 
     /// Where it is.

@@ -15,7 +15,7 @@ use crate::figure::Figure;
 use crate::population::{Population, Subject, key, public};
 
 mod iroh;
-mod measure;
+pub(crate) mod measure;
 mod negentropy;
 mod ours;
 

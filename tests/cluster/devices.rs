@@ -112,12 +112,12 @@ fn what_a_revoked_device_signed_leaves_every_node_and_republishing_keeps_it_unde
 fn of_a_revoked_device_what_had_come_by_a_trusted_head_stays_and_what_came_later_goes() {
     let cluster = Cluster::found(2).unwrap();
     let owner = &cluster.nodes[0];
-    let (org, with_root) = (id(owner), |arguments: &[&str]| owner.json(arguments).unwrap());
-    let stolen = Computer::new("Stolen", owner);
-    let key = stolen.be_added(&org, &with_root, "stolen");
-    assert_eq!(stolen.publish("good").code, 0);
+    let (org, with_root) = (owner.organisation().unwrap(), |arguments: &[&str]| owner.json(arguments));
+    let stolen = Computer::new("Stolen", owner).unwrap();
+    let key = stolen.be_added(&org, &with_root, "stolen").unwrap();
+    assert_eq!(stolen.import(&sheet("good")).unwrap().code, 0);
     wait_until_shown(&cluster.nodes, "good", true);
-    let mut head = Value::Null;
+    let mut head = serde_json::Value::Null;
     let covers_it = || {
         head = owner.json(&["heads"])?["heads"][0].take();
         Ok(head["records"] == 2)
@@ -125,7 +125,7 @@ fn of_a_revoked_device_what_had_come_by_a_trusted_head_stays_and_what_came_later
     wait_until(EFFECT_WAIT, covers_it).unwrap();
     assert_eq!((&head["audience"], &head["comparable"]), (&"public".into(), &true.into()), "{head}");
     let name = head["head"].as_str().unwrap();
-    assert_eq!(stolen.publish("trap").code, 0);
+    assert_eq!(stolen.import(&sheet("trap")).unwrap().code, 0);
     wait_until_shown(&cluster.nodes, "trap", true);
 
     let unknown = owner.cli(&["revoke", &key, "--republish", "--last-good", "00000000", "--yes"]).unwrap();

@@ -42,7 +42,10 @@ impl Host {
             match operation {
                 Operation::Put { slot, envelope, .. } => drop(self.store.insert(slot, envelope)),
                 Operation::Forget { slot } => drop(self.store.remove(&slot)),
-                Operation::Lapse { .. } | Operation::Cursors { .. } => {}
+                Operation::Lapse { .. }
+                | Operation::Cursors { .. }
+                | Operation::Vouched { .. }
+                | Operation::Audited { .. } => {}
             }
         }
     }
@@ -107,6 +110,7 @@ impl Pair {
                     Output::Disconnect { message, .. } => panic!("node {at} ends the link: {message}"),
                     Output::Published { .. }
                     | Output::Processed { .. }
+                    | Output::Audit { .. }
                     | Output::Close { .. }
                     | Output::Dial { .. }
                     | Output::Sign { .. }

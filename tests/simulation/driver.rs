@@ -9,10 +9,11 @@ use fingerpost_proto::node::{Input, Notice, Operation, Output, Peer, versions_fr
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
+use fingerpost_proto::version::SignedVersion;
 
 use super::invariants::read_versions;
 use super::network::{End, KEEPALIVE_US};
-use super::store::{Disk, Row};
+use super::store::{Disk, Kept, Row};
 use super::world::{Checked, Event, World};
 
 /// An answer to one `Want` is cut off after so many bytes, as in the daemon.
@@ -75,7 +76,7 @@ impl World {
         let now = self.clock(number);
         let mut has_versions = false;
         let mut changes = Vec::with_capacity(operations.len());
-        let mut cursors = None;
+        let mut kept = Kept::default();
         for operation in &operations {
             let (slot, row) = match operation {
                 Operation::Put { slot, vid, envelope, kind: _, own: _ } => {
@@ -95,7 +96,16 @@ impl World {
                 }
                 Operation::Forget { slot } => (*slot, None),
                 Operation::Cursors { places } => {
-                    cursors = Some(places.clone());
+                    kept.cursors = Some(places.clone());
+                    continue;
+                }
+                Operation::Vouched { org } => {
+                    self.history.counts.vouches += 1;
+                    kept.vouched.push((*org, true));
+                    continue;
+                }
+                Operation::Audited { org } => {
+                    kept.vouched.push((*org, false));
                     continue;
                 }
             };
@@ -103,11 +113,14 @@ impl World {
         }
         let before: Vec<Option<Row>> =
             changes.iter().map(|(slot, _)| self.machines[number].store.get(slot).cloned()).collect();
-        let is_committed = self.machines[number].store.commit(changes.clone(), cursors, has_versions, is_durable);
+        let is_committed = self.machines[number].store.commit(changes.clone(), kept, has_versions, is_durable);
         if !is_committed {
             return Ok(false);
         }
-        let operations = operations.into_iter().filter(|operation| !matches!(operation, Operation::Cursors { .. }));
+        let is_of_row = |operation: &Operation| {
+            matches!(operation, Operation::Put { .. } | Operation::Lapse { .. } | Operation::Forget { .. })
+        };
+        let operations = operations.into_iter().filter(is_of_row);
         for ((operation, (slot, row)), before) in operations.zip(changes).zip(before) {
             match operation {
                 Operation::Put { .. } => {
@@ -129,7 +142,7 @@ impl World {
                     self.line_of(number, "forgets", &before);
                     self.check_forget(number, now, slot, &before)?;
                 }
-                Operation::Cursors { .. } => {}
+                Operation::Cursors { .. } | Operation::Vouched { .. } | Operation::Audited { .. } => {}
             }
         }
         Ok(true)
@@ -145,6 +158,12 @@ impl World {
             Output::Persist { .. } => {}
             Output::Dial { peer } => return self.dial(number, &peer),
             Output::Verify { ticket, versions } => self.verify(number, ticket, versions),
+            Output::Audit { ticket, slots } => {
+                let store = &self.machines[number].store;
+                let row = |(slot, key)| Some((SignedVersion::clone(&store.get(&slot)?.version), key));
+                let versions = slots.into_iter().filter_map(row).collect();
+                self.verify(number, ticket, versions);
+            }
             Output::Send { to, frame } => {
                 let frame = Rc::new(frame);
                 for peer in to {
@@ -215,6 +234,10 @@ impl World {
                     let org = self.cast.org_numbers[&org];
                     let said = || format!("lacks {audience} records of o{org}: {found} of {wanted}");
                     self.history.line(self.now_us, Some(number), said);
+                }
+                Notice::AuditFailed { record, why, .. } => {
+                    self.history
+                        .line(self.now_us, Some(number), || format!("drops {record} after all: {}", why.name()));
                 }
                 Notice::SecondCopy { signed_at } | Notice::SetBack { signed_at } => {
                     self.history

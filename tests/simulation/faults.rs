@@ -160,10 +160,12 @@ impl World {
 
     fn restore_old_disk(&mut self, number: usize) {
         let machine = &mut self.machines[number];
-        let (Some((rows, cursors)), true) = (machine.snapshot.clone(), machine.node.is_some()) else { return };
+        let (Some((rows, cursors, unaudited)), true) = (machine.snapshot.clone(), machine.node.is_some()) else {
+            return;
+        };
         self.crash(number, true);
         let machine = &mut self.machines[number];
-        machine.store = Store::new(rows, cursors);
+        machine.store = Store::new(rows, cursors, unaudited);
         machine.watch.excuse_lost(&machine.store);
         self.history.counts.snapshots_restored += 1;
         self.history.line(self.now_us, Some(number), || "an old copy of the disk is put back".to_owned());

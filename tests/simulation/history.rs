@@ -48,6 +48,7 @@ pub struct Counts {
     pub forgets: u64,
     pub heads: u64,
     pub lacks: u64,
+    pub vouches: u64,
     pub signatures: u64,
     pub full_checks: u64,
     pub virtual_ms: u64,
@@ -97,6 +98,7 @@ impl Counts {
             forgets,
             heads,
             lacks,
+            vouches,
             signatures,
             full_checks,
             virtual_ms,
@@ -118,7 +120,7 @@ impl std::fmt::Display for Counts {
         writeln!(
             f,
             "publishes {} (acknowledged {}, withdrawals {}, redactions {}), receipts {}, joins {}, leaves {}, objections {}, \
-             lapses {}, forgotten {}, heads {} (found lacking {})",
+             lapses {}, forgotten {}, heads {} (found lacking {}, vouched for a start {})",
             self.publishes,
             self.acknowledged,
             self.withdrawals,
@@ -130,7 +132,8 @@ impl std::fmt::Display for Counts {
             self.lapses,
             self.forgets,
             self.heads,
-            self.lacks
+            self.lacks,
+            self.vouches
         )?;
         writeln!(
             f,

@@ -12,12 +12,13 @@
 //! | what a node confirms to have erased is replaced on stable storage | at each receipt |
 //! | and nothing older is ever stored there again | at each change |
 //! | members' versions go to nodes of members only | at each sending |
+//! | what a head vouched for goes to nobody before it is audited | at each answer |
 //! | nobody is dialled more than 30 times a minute | at each dial |
 //! | an honest node never accuses an honest node of a breach | at each Bye and each refusal |
 
 use std::collections::BTreeMap;
 
-use fingerpost_proto::kind::Audience;
+use fingerpost_proto::kind::{Audience, Class};
 use fingerpost_proto::limits::CLOCK_AHEAD_MS_MAX;
 use fingerpost_proto::network::members::Standing;
 use fingerpost_proto::node::{Outcome, Peer, Reject, read_compressed, read_frame};
@@ -302,6 +303,16 @@ impl World {
         let is_leak = self.machines[number].is_honest()
             && slots.iter().any(|slot| slot.audience == Audience::Members)
             && !self.takes_for_member(number, peer);
+        let store = &self.machines[number].store;
+        let is_unaudited = |slot: &&Slot| {
+            let row = store.get(slot).filter(|row| row.version.header().kind.class() == Class::Record);
+            row.is_some_and(|row| {
+                slot.audience == Audience::Public && store.unaudited().contains(&row.version.header().org)
+            })
+        };
+        if let Some(slot) = slots.iter().find(is_unaudited).filter(|_| self.machines[number].is_honest()) {
+            return Err(format!("n{number} passes on what it has not checked: {slot:?}"));
+        }
         self.leak(number, peer, is_leak, || "versions that were asked for".to_owned())
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::node::{Node, Peer};
 use fingerpost_proto::version::SignedVersion;
 
@@ -36,7 +37,7 @@ pub(super) struct Machine {
     pub(super) entry: Vec<Rc<SignedVersion>>,
     pub(super) inviter: Option<usize>,
     /// Yesterday's disk.
-    pub(super) snapshot: Option<(Rows, Cursors)>,
+    pub(super) snapshot: Option<(Rows, Cursors, BTreeSet<OrgId>)>,
     pub(super) byzantine: Option<Byzantine>,
     pub(super) watch: Watch,
     /// Publishes without an answer yet, by ticket.

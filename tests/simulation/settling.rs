@@ -57,6 +57,9 @@ impl World {
             self.check_acknowledged_everywhere(number)?;
         }
         for number in self.agreeing().collect::<Vec<_>>() {
+            if !self.machines[number].store.unaudited().is_empty() {
+                return Err(format!("n{number} never checked what it took for a head"));
+            }
             self.check_completeness(number)?;
         }
         Ok(())

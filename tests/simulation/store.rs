@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::node::{LogPlace, Peer};
 use fingerpost_proto::order::Precedence;
@@ -52,12 +53,23 @@ pub(super) type Cursors = Vec<(Peer, Audience, LogPlace)>;
 struct Undo {
     changes: Vec<Change>,
     cursors: Option<Cursors>,
+    unaudited: Option<BTreeSet<OrgId>>,
+}
+
+/// What a commit changes besides rows.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) cursors: Option<Cursors>,
+    /// Organisations that are vouched for from now on (true), or audited.
+    pub(super) vouched: Vec<(OrgId, bool)>,
 }
 
 #[derive(Debug)]
 pub(super) struct Store {
     rows: Rows,
     cursors: Cursors,
+    /// Whose records were taken for a head and are not all checked.
+    unaudited: BTreeSet<OrgId>,
     /// For each commit that a power cut could lose: what was there before.
     undo: Vec<Undo>,
     sums: [Sum; 2],
@@ -69,10 +81,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(rows: Rows, cursors: Cursors) -> Store {
+    pub(super) fn new(rows: Rows, cursors: Cursors, unaudited: BTreeSet<OrgId>) -> Store {
         let mut store = Store {
             rows: Rows::new(),
             cursors,
+            unaudited,
             undo: Vec::new(),
             sums: Default::default(),
             changed: [true; 2],
@@ -93,6 +106,10 @@ impl Store {
         &self.cursors
     }
 
+    pub(super) fn unaudited(&self) -> &BTreeSet<OrgId> {
+        &self.unaudited
+    }
+
     pub(super) fn get(&self, slot: &Slot) -> Option<&Row> {
         self.rows.get(slot)
     }
@@ -103,21 +120,19 @@ impl Store {
     }
 
     /// Commits. False when the disk refuses; nothing is changed then.
-    pub(super) fn commit(
-        &mut self,
-        changes: Vec<Change>,
-        cursors: Option<Cursors>,
-        has_versions: bool,
-        durable: bool,
-    ) -> bool {
+    pub(super) fn commit(&mut self, changes: Vec<Change>, kept: Kept, has_versions: bool, durable: bool) -> bool {
         match self.disk {
             Disk::Dead => return false,
             Disk::Full if has_versions => return false,
             Disk::Full | Disk::Good => {}
         }
         let changes = changes.into_iter().map(|(slot, row)| (slot, self.set(slot, row))).collect();
-        let cursors = cursors.map(|cursors| std::mem::replace(&mut self.cursors, cursors));
-        self.undo.push(Undo { changes, cursors });
+        let cursors = kept.cursors.map(|cursors| std::mem::replace(&mut self.cursors, cursors));
+        let unaudited = (!kept.vouched.is_empty()).then(|| self.unaudited.clone());
+        for (org, is_vouched) in kept.vouched {
+            let _ = if is_vouched { self.unaudited.insert(org) } else { self.unaudited.remove(&org) };
+        }
+        self.undo.push(Undo { changes, cursors, unaudited });
         if durable {
             self.undo.clear();
         }
@@ -138,12 +153,15 @@ impl Store {
     /// A power cut: all but the first `kept` of the unsynced commits are lost.
     pub(super) fn lose(&mut self, kept: usize) {
         while self.undo.len() > kept {
-            let Undo { changes, cursors } = self.undo.pop().unwrap_or_default();
+            let Undo { changes, cursors, unaudited } = self.undo.pop().unwrap_or_default();
             for (slot, row) in changes.into_iter().rev() {
                 self.set(slot, row);
             }
             if let Some(cursors) = cursors {
                 self.cursors = cursors;
+            }
+            if let Some(unaudited) = unaudited {
+                self.unaudited = unaudited;
             }
         }
         self.undo.clear();

@@ -223,7 +223,7 @@ impl World {
                 key,
                 org,
                 node: None,
-                store: Store::new(rows, Vec::new()),
+                store: Store::new(rows, Vec::new(), BTreeSet::new()),
                 links: BTreeMap::new(),
                 members: Vec::new(),
                 admitted: BTreeSet::new(),
@@ -304,7 +304,7 @@ impl World {
                 // What a backup takes is what is on the disk.
                 let store = &self.machines[machine].store;
                 if store.unsynced() == 0 {
-                    let snapshot = (store.rows().clone(), store.cursors().clone());
+                    let snapshot = (store.rows().clone(), store.cursors().clone(), store.unaudited().clone());
                     self.machines[machine].snapshot = Some(snapshot);
                 }
                 Ok(())
@@ -363,12 +363,14 @@ impl World {
         let seed = (self.options.seed << 20) ^ ((number as u64) << 48) ^ (machine.builds << 32);
         let mut node = Node::new(self.cast.charter.clone(), machine.key, seed);
         node.sign_heads(number as u64);
+        node.start_by_heads();
         for row in machine.store.rows().values() {
             node.restore(SignedVersion::clone(&row.version), row.lapsed);
         }
         for (peer, audience, place) in machine.store.cursors() {
             node.restore_cursor(*peer, *audience, *place);
         }
+        machine.store.unaudited().iter().for_each(|org| node.restore_vouched(*org));
         let outputs = node.restored();
         node.set_read_only(machine.read_only.map(str::to_owned));
         machine.node = Some(node);

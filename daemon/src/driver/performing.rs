@@ -120,6 +120,8 @@ impl Driver {
                     self.catalogue.forget(&slot);
                     self.show_removal(&slot);
                 }
+                Operation::Vouched { org } => self.catalogue.hold_back(&org),
+                Operation::Audited { org } => self.catalogue.release(&org),
                 Operation::Cursors { .. } => {}
             }
         }
@@ -139,8 +141,12 @@ impl Driver {
         match output {
             Output::Persist { .. } => debug_assert!(false, "persisted before"),
             Output::Verify { ticket, versions } => {
-                let bringer = self.node.as_ref().map_or(Bringer::Quarantine, |node| node.brought_by(ticket));
+                let bringer = self.node.as_ref().map_or(Bringer::Nobody, |node| node.brought_by(ticket));
                 self.verifier.check(ticket, bringer, versions);
+            }
+            Output::Audit { ticket, slots } => {
+                let versions = slots.iter().filter_map(|(slot, key)| Some((self.audited(slot, more)?, *key))).collect();
+                self.verifier.check(ticket, Bringer::Nobody, versions);
             }
             Output::Send { to, frame } => {
                 for peer in to {
@@ -164,6 +170,18 @@ impl Driver {
             Output::Published { ticket, outcomes } => self.answer(ticket, outcomes),
             Output::Sign { header, body } => self.sign(&header, &body, more),
             Output::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    /// The version in a slot, to be checked after all.
+    fn audited(&mut self, slot: &Slot, more: &mut Vec<Output>) -> Option<SignedVersion> {
+        match self.reader.get(slot) {
+            Ok(row) => SignedVersion::read(row?.envelope).ok(),
+            Err(error) => {
+                tracing::error!(%error, "a row is damaged; it is asked for again from other nodes");
+                self.handle(Input::Lost { slot: *slot }, more);
+                None
+            }
         }
     }
 
@@ -365,6 +383,14 @@ impl Driver {
                 tracing::warn!(
                     org, %audience, wanted, found,
                     "an organisation's own count and hash say that its records are not complete here; other nodes are asked"
+                );
+            }
+            Notice::AuditFailed { org, record, why } => {
+                let org = org.short();
+                tracing::error!(
+                    org, %record, name = why.name(), %why,
+                    "a head counted a version that is not acceptable; it was not shown or passed on, and is dropped: whoever \
+                     runs that organisation's node should be asked"
                 );
             }
             Notice::SecondCopy { signed_at } => {

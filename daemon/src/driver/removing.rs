@@ -5,7 +5,7 @@ use fingerpost_proto::node::Operation;
 use fingerpost_proto::set::Slot;
 use fingerpost_proto::version::SignedVersion;
 
-use super::restoring::CURSORS;
+use super::restoring::{CURSORS, unaudited};
 use super::{Driver, cursors};
 use crate::catalogue::Removal;
 use crate::clock;
@@ -22,6 +22,8 @@ impl Driver {
             }
             Operation::Lapse { slot, has_lapsed } => store::Operation::Lapse { slot, has_lapsed },
             Operation::Forget { slot } => self.removal(slot).unwrap_or(store::Operation::Forget { slot }),
+            Operation::Vouched { org } => store::Operation::PutMeta { name: unaudited(&org), value: Vec::new() },
+            Operation::Audited { org } => store::Operation::RemoveMeta { name: unaudited(&org) },
             Operation::Cursors { places } => {
                 store::Operation::PutMeta { name: CURSORS.to_owned(), value: cursors::write(&places) }
             }
@@ -31,6 +33,10 @@ impl Driver {
     /// In place of the version that was shown, or whose end is not long ago: that it is gone. `None`: nobody needs to know, or
     /// the store takes nothing new.
     fn removal(&self, slot: Slot) -> Option<store::Operation> {
+        // What nobody was shown is not gone for anybody.
+        if self.catalogue.is_held_back(&slot) {
+            return None;
+        }
         if slot.audience != Audience::Public || slot.key.class() != Class::Record || self.read_only.is_some() {
             return None;
         }

@@ -28,6 +28,11 @@ const INVITER: &str = "inviter";
 const INVITES: &str = "invites-";
 /// Name of the places in peers' arrival logs.
 pub(super) const CURSORS: &str = "cursors";
+/// Name under which it is noted that an organisation's records are still to be audited.
+pub(super) fn unaudited(org: &OrgId) -> String {
+    format!("unaudited-{org}")
+}
+
 /// Named values that may hold invites.
 const INVITE_PARTS_MAX: usize = 4;
 
@@ -63,6 +68,7 @@ impl Driver {
         let mut damaged = Vec::new();
         let (reader, catalogue) = (self.reader.clone(), self.catalogue.clone());
         catalogue.reserve(self.store.usage()?.rows as usize);
+        let mut looked_up = None;
         let is_indexed = index.is_some_and(|bytes| super::index::read(&bytes, &mut node, &catalogue).is_some());
         reader.rows(&mut |slot, row| {
             if is_indexed && slot.key.is_content() {
@@ -74,6 +80,17 @@ impl Driver {
                     if let Some(removal) = Removal::read(&row.envelope) {
                         catalogue.put_removal(slot, row.kind, &removal);
                     } else if let Ok(version) = SignedVersion::read(row.envelope) {
+                        let org = version.header().org;
+                        if slot.key.class() == Class::Record && looked_up.replace(org) != Some(org) {
+                            match reader.meta(&unaudited(&org)) {
+                                Ok(None) => {}
+                                // Checking once more than needed harms nothing.
+                                Ok(Some(_)) | Err(_) => {
+                                    node.restore_vouched(org);
+                                    catalogue.hold_back(&org);
+                                }
+                            }
+                        }
                         catalogue.put(slot, &version, lapsed);
                         node.restore(version, lapsed);
                     }
@@ -92,6 +109,7 @@ impl Driver {
             self.restore_upkeep(&mut node, &mut damaged);
         }
         node.sign_heads(self.incarnation.number);
+        node.start_by_heads();
         if self.incarnation.is_copy {
             node.wait_for_peers();
         }
@@ -167,6 +185,7 @@ impl Driver {
         } else {
             let mut node = self.new_node(read);
             node.sign_heads(self.incarnation.number);
+            node.start_by_heads();
             self.keep(CHARTER, charter.to_vec()).map_err(|error| error.to_string())?;
             self.node = Some(node);
             self.introduce();

@@ -16,6 +16,7 @@ use prost::Message;
 mod floods;
 mod hosting;
 mod removals;
+mod vouching;
 
 use super::links::Queued;
 use super::*;

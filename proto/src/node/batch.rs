@@ -13,7 +13,7 @@ use super::spreading::Accepted;
 use super::{Node, Peer, Reject, VerifiedVersion};
 use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId, Vid};
-use crate::kind::Kind;
+use crate::kind::{Audience, Kind};
 use crate::network::members::Standing;
 use crate::order::{Precedence, is_concurrent};
 use crate::overlay;
@@ -126,40 +126,73 @@ impl Node {
         version: VerifiedVersion,
         batch: &mut Batch,
     ) -> Outcome {
+        match self.may_take(now, source, &version, batch) {
+            Ok(concurrent) => {
+                self.put(source, version.into_signed(), batch);
+                Outcome::Published { concurrent }
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// A version that its organisation's head covers, before body and signature are checked: as [`Node::accept`], but nobody is
+    /// told of it.
+    pub(super) fn accept_vouched(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: SignedVersion,
+        batch: &mut Batch,
+    ) -> Outcome {
+        match self.may_take(now, source, &version, batch) {
+            Ok(concurrent) => {
+                self.keep(source, version, batch);
+                Outcome::Published { concurrent }
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// The last checks before a version enters its set. Gives back whether it replaces something else than its signer had seen.
+    /// Errors: why it does not enter.
+    fn may_take(
+        &mut self,
+        now: UnixMillis,
+        source: Source,
+        version: &SignedVersion,
+        batch: &mut Batch,
+    ) -> Result<bool, Outcome> {
         let header = *version.header();
         let slot = Slot::of(&header);
         let known = self.known(&slot);
-        let precedence = Precedence::of(&version);
+        let precedence = Precedence::of(version);
         if let Some(known) = known.filter(|known| known.holds_against(&precedence)) {
             self.note_known(source, slot, known, &precedence, batch);
-            return if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded };
+            return Err(if known.vid == precedence.vid { Outcome::Duplicate } else { Outcome::Superseded });
         }
         // What it lost against may have been forgotten while the signature was being checked.
         if !is_out(Canary::TooOld) && version.forget_at().is_some_and(|forget_at| forget_at <= now) {
-            return Outcome::Rejected(Reject::TooOld);
+            return Err(Outcome::Rejected(Reject::TooOld));
         }
         // Another card may count by now, and membership may have ended.
-        if let Err(reject) = self.signer_of(&version) {
-            return Outcome::Rejected(reject);
-        }
+        self.signer_of(version).map_err(Outcome::Rejected)?;
         if self.trust.standing(&header.org) != Standing::Member {
-            return Outcome::Rejected(Reject::NotAMember { org: header.org });
+            return Err(Outcome::Rejected(Reject::NotAMember { org: header.org }));
         }
         if let Some(reason) = &self.read_only {
-            return Outcome::Rejected(Reject::ReadOnly { reason: reason.clone() });
+            return Err(Outcome::Rejected(Reject::ReadOnly { reason: reason.clone() }));
         }
         // Others of the batch, or another batch, may have taken the room.
-        if let Err(reject) = self.check_room(now, source, &version) {
+        if let Err(reject) = self.check_room(now, source, version) {
             batch.waste(source, Burden::Refused, VERIFIED_BURDEN);
-            return self.defer(source, reject);
+            return Err(self.defer(source, reject));
         }
-        self.use_allowance(now, &version);
-        let concurrent = known.is_some_and(|known| is_concurrent(&version, &known.vid));
+        self.use_allowance(now, version);
+        let concurrent = known.is_some_and(|known| is_concurrent(version, &known.vid));
         if concurrent {
             batch.notices.push(Notice::Concurrent { org: header.org, record: header.record, winner: version.vid() });
         }
-        self.put(source, version.into_signed(), batch);
-        Outcome::Published { concurrent }
+        Ok(concurrent)
     }
 
     /// Precedence of the version that wins a slot.
@@ -185,6 +218,19 @@ impl Node {
 
     /// Enters a version into its set and notes what follows.
     pub(super) fn put(&mut self, source: Source, version: SignedVersion, batch: &mut Batch) {
+        let (slot, vid, envelope) = (Slot::of(version.header()), version.vid(), version.envelope().to_vec());
+        let route = match source {
+            Source::Peer { route, .. } => Some(route),
+            // Everybody else may have the same in its quarantine: the name is enough.
+            Source::Quarantine => None,
+            Source::Admin => Some(overlay::Source::Published { reaches_everyone: false }),
+        };
+        batch.accepted.push(Accepted { source: route, slot, vid, envelope, goes_first: false });
+        self.keep(source, version, batch);
+    }
+
+    /// As [`Node::put`], but peers are not told.
+    fn keep(&mut self, source: Source, version: SignedVersion, batch: &mut Batch) {
         let header = version.header();
         let (slot, kind, vid) = (Slot::of(header), header.kind, version.vid());
         self.enter(slot, &version, false);
@@ -207,14 +253,7 @@ impl Node {
             }
         }
         let envelope = version.envelope().to_vec();
-        batch.operations.push(Operation::Put { slot, kind, vid, envelope: envelope.clone(), own });
-        let source = match source {
-            Source::Peer { route, .. } => Some(route),
-            // Everybody else may have the same in its quarantine: the name is enough.
-            Source::Quarantine => None,
-            Source::Admin => Some(overlay::Source::Published { reaches_everyone: false }),
-        };
-        batch.accepted.push(Accepted { source, slot, vid, envelope, goes_first: false });
+        batch.operations.push(Operation::Put { slot, kind, vid, envelope, own });
         self.displace(&slot, batch);
     }
 
@@ -332,14 +371,19 @@ impl Node {
     }
 
     pub(super) fn on_lost(&mut self, now: UnixMillis, slot: Slot) {
-        if let Some(known) = self.known(&slot) {
+        // Of what was never checked the name says nothing.
+        if let Some(known) = self.known(&slot).filter(|_| !self.is_unaudited(&slot)) {
             self.lost.insert(slot, known);
         }
         self.take_out(&slot);
+        self.compare_soon(now, slot.audience);
+    }
+
+    /// Something that was here is no longer: peers may have it.
+    pub(super) fn compare_soon(&mut self, now: UnixMillis, audience: Audience) {
+        let number = usize::from(audience.number());
         for link in self.links.values_mut() {
-            link.compare_at[usize::from(slot.audience.number())] = now;
-            link.in_sync[usize::from(slot.audience.number())] = false;
-            link.differs[usize::from(slot.audience.number())] = true;
+            (link.compare_at[number], link.in_sync[number], link.differs[number]) = (now, false, true);
         }
     }
 }

@@ -227,8 +227,13 @@ impl Node {
         }
     }
 
+    /// The newest head of an organisation for an audience.
+    pub(super) fn newest_head(&self, audience: Audience, org: &OrgId) -> Option<&Head> {
+        self.heads.known.get(&(audience, *org))?.newest()
+    }
+
     /// An organisation's records of one audience, in the order of their keys.
-    fn records_of(&self, audience: Audience, org: OrgId) -> impl Iterator<Item = Entry> + '_ {
+    pub(super) fn records_of(&self, audience: Audience, org: OrgId) -> impl Iterator<Item = Entry> + '_ {
         let first = SetKey::first_of(Class::Record, &org);
         let near = self.set(audience).range(&first, None).take_while(move |(key, _)| key.0[..8] == first.0[..8]);
         near.map(|(_, entry)| entry).filter(move |entry| self.devices.device(entry.device).0 == org)
@@ -258,7 +263,8 @@ impl Node {
             let Some(known) = self.heads.known.get_mut(&at) else { continue };
             let before = (known.complete_as_of, known.lacking_since);
             if is_complete {
-                known.complete_as_of = known.complete_as_of.max(Some(head.hlc));
+                // Not the greater of two: a head that left again, for its clock was ahead, says nothing any more.
+                known.complete_as_of = Some(head.hlc);
                 known.lacking_since = None;
                 self.heads.lacking.remove(&at);
             } else if !is_moving && known.lacking_since.is_none() {
@@ -298,7 +304,7 @@ impl Node {
     }
 
     /// The organisation whose node this is.
-    fn own_organisation(&self) -> Option<OrgId> {
+    pub(super) fn own_organisation(&self) -> Option<OrgId> {
         self.trust.node_owner(&self.own)
     }
 

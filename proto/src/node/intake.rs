@@ -5,6 +5,8 @@
 mod settling;
 mod waiting;
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 use super::batch::{Batch, Source};
@@ -12,6 +14,7 @@ use super::output::{Outcome, Output};
 use super::redacting::named_in;
 use super::{Node, Peer, Reject, Unverified, VerifiedVersion};
 use crate::canary::{Canary, is_out};
+use crate::id::Vid;
 use crate::key::PublicKey;
 use crate::kind::Kind;
 use crate::network::members::Standing;
@@ -44,6 +47,19 @@ pub(super) enum PendingSource {
     /// This node, which needs no answer.
     Own,
     Quarantine,
+    /// What was held back for a head and did not fit it. The permits of its frames were given back before.
+    Held {
+        route: overlay::Source,
+        peer: Peer,
+        link: u64,
+        is_asked: bool,
+        held_bytes: usize,
+    },
+    /// What was handed out to be audited, of the organisation with this key.
+    Audit {
+        prefix: [u8; 8],
+        vids: BTreeMap<Slot, Vid>,
+    },
 }
 
 /// What the first checks of a batch leave.
@@ -150,11 +166,13 @@ impl Node {
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let source = match &pending {
-            PendingSource::Peer { route, peer, link, is_asked } => {
+            PendingSource::Peer { route, peer, link, is_asked }
+            | PendingSource::Held { route, peer, link, is_asked, .. } => {
                 Source::Peer { route: *route, peer: *peer, link: *link, is_asked: *is_asked }
             }
             PendingSource::Admin { .. } | PendingSource::Own => Source::Admin,
             PendingSource::Quarantine => Source::Quarantine,
+            PendingSource::Audit { prefix, vids } => return self.on_audited(now, *prefix, vids, versions, outputs),
         };
         let mut batch = Batch::default();
         let mut results = Vec::with_capacity(versions.len());
@@ -171,14 +189,18 @@ impl Node {
         }
         self.finish(now, batch, outputs);
         match pending {
-            PendingSource::Peer { peer, .. } => {
-                outputs.push(Output::Processed { peer });
+            PendingSource::Peer { peer, .. } | PendingSource::Held { peer, .. } => {
+                if let PendingSource::Held { held_bytes, .. } = pending {
+                    self.held.bytes = self.held.bytes.saturating_sub(held_bytes);
+                } else {
+                    outputs.push(Output::Processed { peer });
+                }
                 if let Some(link) = self.link_of(source) {
                     link.in_work = link.in_work.saturating_sub(1);
                 }
                 self.ask_for_more(now, peer, outputs);
             }
-            PendingSource::Quarantine | PendingSource::Own => {}
+            PendingSource::Quarantine | PendingSource::Own | PendingSource::Audit { .. } => {}
             PendingSource::Admin { ticket, mut outcomes, positions } => {
                 for (position, outcome) in positions.into_iter().zip(results) {
                     outcomes[position] = Some(outcome);
@@ -208,7 +230,7 @@ impl Node {
                 }
             }
         }
-        let keys = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
+        let keys: Vec<SetKey> = read.iter().map(|(_, version)| Slot::of(version.header()).key).collect();
         let named = named_in(read.iter().map(|(_, version)| version));
         read.sort_by_cached_key(|(_, version)| match version.header().kind {
             // A card follows the one before it, whatever order they came in.
@@ -261,27 +283,38 @@ impl Node {
             match self.examine_content(now, source, version, &mut batch) {
                 Ok(Intake::Outcome(outcome)) => outcomes[position] = Some(outcome),
                 Ok(Intake::Held) => {}
-                Ok(Intake::Verify(version, key)) => verify.push((position, version, key)),
+                Ok(Intake::Verify(version, key)) => {
+                    let kept = self.hold_back(now, source, version, key);
+                    verify.extend(kept.map(|(version, key)| (position, version, key)));
+                }
                 Err(reject) => {
                     outcomes[position] = Some(self.refuse(now, source, named, reject, &mut batch, outputs));
                 }
             }
         }
+        let unfit = self.settle_held(now, source, &keys, &mut batch);
         self.finish(now, batch, outputs);
+        self.check_unfit(unfit, outputs);
         Examined { outcomes, verify, keys }
     }
 
-    fn request(
+    pub(super) fn request(
         &mut self,
         source: PendingSource,
         verify: Vec<(usize, SignedVersion, PublicKey)>,
         outputs: &mut Vec<Output>,
     ) {
+        let ticket = self.expect(source);
+        let versions = verify.into_iter().map(|(_, version, key)| (version, key)).collect();
+        outputs.push(Output::Verify { ticket, versions });
+    }
+
+    /// The ticket of an answer that is waited for.
+    pub(super) fn expect(&mut self, source: PendingSource) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket = self.next_ticket.wrapping_add(1);
         self.pending.insert(ticket, source);
-        let versions = verify.into_iter().map(|(_, version, key)| (version, key)).collect();
-        outputs.push(Output::Verify { ticket, versions });
+        ticket
     }
 
     /// Checks that are the same for every version.

@@ -16,6 +16,8 @@ const WANT_QUEUE_PAIRS_MAX: usize = 65_536;
 const FETCH_QUEUE_SPANS_MAX: usize = 2_304;
 /// Versions that count as asked for in the answer to a fetch or catch-up. Answers of this implementation end far below.
 pub(super) const ANSWERED_VERSIONS_MAX: usize = 65_536;
+/// Sessions of one link that fetch cards and no content, as long as cards have to be forgotten for want of their inviters'.
+const CARD_ROUNDS_MAX: u32 = 3;
 /// Ranges that a peer may have compared at once: more than twice what wholly different sets of a million take.
 pub(super) const COMPARED_RANGES_BURST: u64 = 500_000;
 /// Ranges that a peer may have compared each second, in the long run. About a tenth of a core.
@@ -124,6 +126,10 @@ pub(super) struct Link {
     open: BTreeMap<u64, OpenWant>,
     fetches: VecDeque<(Audience, Span)>,
     fetch: Option<OpenFetch>,
+    /// Cards came that had to be forgotten again, for those who invited their organisations were not here yet: in this session, and
+    /// in how many so far.
+    lacks_cards: bool,
+    card_rounds: u32,
     /// Frames of versions whose signatures are being checked.
     pub(super) in_work: u32,
     /// Versions that no honest node would have sent.
@@ -184,6 +190,8 @@ impl Link {
             open: BTreeMap::new(),
             fetches: VecDeque::new(),
             fetch: None,
+            lacks_cards: false,
+            card_rounds: 0,
             in_work: 0,
             breaches: 0,
             clock_ahead_ms: None,
@@ -241,6 +249,20 @@ impl Link {
                 _ if has_room => self.fetches.push_back((audience, (lower, upper))),
                 _ => {}
             }
+        }
+    }
+
+    /// A session begins: what it finds is asked for.
+    pub(super) fn begin_session(&mut self, session: Session) {
+        (self.session, self.lacks_cards) = (Some(session), false);
+    }
+
+    /// Cards that came had to be forgotten: they are asked for again before content, which would come for nothing. The next session
+    /// finds what is given up here.
+    pub(super) fn note_cards_lacking(&mut self) {
+        if !self.lacks_cards && self.card_rounds < CARD_ROUNDS_MAX {
+            (self.lacks_cards, self.card_rounds) = (true, self.card_rounds + 1);
+            self.fetches.retain(|(_, (lower, _))| !lower.is_content());
         }
     }
 
@@ -321,7 +343,8 @@ impl Link {
                 let next = fetch.last.filter(|last| has_more && *last >= fetch.span.0).and_then(SetKey::next);
                 let (audience, upper) = (fetch.audience, fetch.span.1);
                 self.fetch = None;
-                if let Some(next) = next.filter(|next| upper.is_none_or(|upper| *next < upper)) {
+                let is_wanted = |next: &SetKey| !(self.lacks_cards && next.is_content());
+                if let Some(next) = next.filter(is_wanted).filter(|next| upper.is_none_or(|upper| *next < upper)) {
                     self.fetches.push_front((audience, (next, upper)));
                 }
             }
@@ -358,8 +381,13 @@ impl Link {
 
     /// True when all versions asked for are here and checked.
     pub(super) fn has_all(&self) -> bool {
-        let is_asking = !self.open.is_empty() || self.fetch.is_some();
-        self.wanted.is_empty() && self.fetches.is_empty() && !is_asking && self.in_work == 0
+        !self.is_asking() && self.in_work == 0
+    }
+
+    /// True while versions are asked for, or are to be.
+    pub(super) fn is_asking(&self) -> bool {
+        let is_open = !self.open.is_empty() || self.fetch.is_some();
+        is_open || !self.wanted.is_empty() || !self.fetches.is_empty()
     }
 
     /// When the oldest open request last made progress.
@@ -397,100 +425,4 @@ impl Link {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn what_is_lowest_is_fetched_first_and_no_content_before_the_session_has_ended() {
-        let mut link = Link::new(0, 1, true, None);
-        let key = |class: u8, n: u8| SetKey(std::array::from_fn(|i| if i == 0 { class } else { n }));
-        let fetched = |link: &mut Link| match link.next_request(0, |_, _| true) {
-            Some(Request::Fetch { want, span, .. }) => Some((want, span)),
-            _ => None,
-        };
-        let (audience, active_at) = (Audience::Public, 0);
-        link.session =
-            Some(Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, head: 0, active_at });
-        link.fetch(audience, [(key(1, 5), None)]);
-        assert_eq!(fetched(&mut link), None, "cards may still turn out to be lacking");
-        link.fetch(audience, [(key(0, 3), Some(key(0, 4))), (key(0, 1), Some(key(0, 2)))]);
-        let (want, span) = fetched(&mut link).unwrap();
-        assert_eq!(span.0, key(0, 1));
-        link.on_versions(0, want, &[key(0, 1)], true, false);
-        link.session = None;
-        let (want, span) = fetched(&mut link).unwrap();
-        assert_eq!(span.0, key(0, 3));
-        link.on_versions(0, want, &[key(0, 3)], true, false);
-        let (want, _) = fetched(&mut link).unwrap();
-        // A cut answer goes on where it ended, unless something lower was found meanwhile.
-        link.fetch(audience, [(key(0, 7), Some(key(0, 8)))]);
-        link.on_versions(0, want, &[key(1, 6)], true, true);
-        let (want, span) = fetched(&mut link).unwrap();
-        assert_eq!(span.0, key(0, 7));
-        link.on_versions(0, want, &[], true, false);
-        assert!(fetched(&mut link).unwrap().1.0 > key(1, 6));
-    }
-
-    fn key(number: usize) -> SetKey {
-        SetKey(std::array::from_fn(|i| if i < 8 { (number as u64).to_be_bytes()[i] } else { 0 }))
-    }
-
-    #[test]
-    fn pairs_wait_to_be_asked_for_up_to_their_limit_and_it_is_told_that_one_more_did_not_fit() {
-        let mut link = Link::new(0, 1, true, None);
-        let pairs = |numbers: std::ops::Range<usize>| numbers.map(|n| (key(n), Lacking::OtherThan(None)));
-        assert!(link.want(Audience::Public, pairs(0..WANT_QUEUE_PAIRS_MAX)));
-        assert!(!link.want(Audience::Public, pairs(WANT_QUEUE_PAIRS_MAX..WANT_QUEUE_PAIRS_MAX + 1)));
-        assert_eq!((link.wanted.len(), link.wanted_set.len()), (WANT_QUEUE_PAIRS_MAX, WANT_QUEUE_PAIRS_MAX));
-        // What was asked for makes room.
-        assert!(link.next_request(0, |_, _| true).is_some());
-        assert!(link.want(Audience::Public, pairs(WANT_QUEUE_PAIRS_MAX..WANT_QUEUE_PAIRS_MAX + 1)));
-    }
-
-    #[test]
-    fn spans_wait_to_be_fetched_up_to_their_limit_and_a_neighbour_needs_no_room() {
-        let mut link = Link::new(0, 1, true, None);
-        let span = |n: usize| (key(3 * n), Some(key(3 * n + 1)));
-        link.fetch(Audience::Public, (0..FETCH_QUEUE_SPANS_MAX).map(span));
-        assert_eq!(link.fetches.len(), FETCH_QUEUE_SPANS_MAX);
-        link.fetch(Audience::Public, [span(FETCH_QUEUE_SPANS_MAX)]);
-        let last = span(FETCH_QUEUE_SPANS_MAX - 1);
-        assert_eq!((link.fetches.len(), link.fetches.back()), (FETCH_QUEUE_SPANS_MAX, Some(&(Audience::Public, last))));
-        let end = key(3 * FETCH_QUEUE_SPANS_MAX);
-        link.fetch(Audience::Public, [(last.1.unwrap(), Some(end))]);
-        assert_eq!(link.fetches.back(), Some(&(Audience::Public, (last.0, Some(end)))));
-    }
-
-    #[test]
-    fn wants_are_open_up_to_four_and_the_next_is_sent_when_one_is_answered() {
-        let mut link = Link::new(0, 1, true, None);
-        let wanted = (0..(WANTS_OPEN_MAX + 1) * WANT_KEYS_MAX).map(|n| (key(n), Lacking::OtherThan(None)));
-        assert!(link.want(Audience::Public, wanted));
-        let next = |link: &mut Link| match link.next_request(0, |_, _| true) {
-            Some(Request::Want { want, keys, .. }) => Some((want, keys.len())),
-            _ => None,
-        };
-        let open: Vec<(u64, usize)> = std::iter::from_fn(|| next(&mut link)).collect();
-        assert_eq!(open.len(), WANTS_OPEN_MAX);
-        assert!(open.iter().all(|(_, keys)| *keys == WANT_KEYS_MAX));
-        link.on_versions(0, open[0].0, &[], true, false);
-        assert!(next(&mut link).is_some());
-        assert_eq!(next(&mut link), None);
-    }
-
-    #[test]
-    fn the_budget_of_comparisons_is_used_up_at_once_and_fills_each_second() {
-        let (burst, second) = (COMPARED_RANGES_BURST as usize, COMPARED_RANGES_PER_SECOND as usize);
-        let mut link = Link::new(0, 1, true, None);
-        assert!(link.may_compare(0, burst));
-        assert!(!link.may_compare(0, 1));
-        assert!(link.may_compare(1_000, second));
-        assert!(!link.may_compare(1_000, 1));
-        // However long nothing is asked, there is no more than at first.
-        let later = 1_000 * (COMPARED_RANGES_BURST / COMPARED_RANGES_PER_SECOND + 100);
-        assert!(link.may_compare(later, burst));
-        assert!(!link.may_compare(later, 1));
-        assert!(!Link::new(0, 1, true, None).may_compare(0, burst + 1));
-    }
-}
+mod tests;

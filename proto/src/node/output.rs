@@ -21,6 +21,14 @@ pub enum Output {
         /// What to check.
         versions: Vec<(SignedVersion, PublicKey)>,
     },
+    /// Read what stands in these slots and check it as for [`Output::Verify`], each under the key beside it; what is not there
+    /// is left out. Comes back as [`Input::Verified`](super::Input), also when nothing is there. Nobody waits for it.
+    Audit {
+        /// Names the answer.
+        ticket: u64,
+        /// What to read and check.
+        slots: Vec<(Slot, PublicKey)>,
+    },
     /// Change the store. All of it or nothing.
     Persist {
         /// In order; a later one may concern the same slot. None and `durable`: only what came before must be.
@@ -119,6 +127,17 @@ pub enum Operation {
         /// Where.
         slot: Slot,
     },
+    /// The public records of this organisation that follow were taken for its head: nobody is shown any of them until
+    /// [`Operation::Audited`]. Remembered by the store, for [`Node::restore_vouched`](super::Node::restore_vouched).
+    Vouched {
+        /// Whose.
+        org: OrgId,
+    },
+    /// All of this organisation's records are checked by now: they may be shown.
+    Audited {
+        /// Whose.
+        org: OrgId,
+    },
     /// How far peers' arrival logs are consumed; replaces what was kept. Never ahead of what was persisted before.
     Cursors {
         /// At most 1,024.
@@ -196,6 +215,16 @@ pub enum Notice {
         wanted: u64,
         /// Versions here that it should cover.
         found: u64,
+    },
+    /// A head of its organisation vouched for a version whose body or signature does not hold. It was not shown, nor sent on, and
+    /// is gone.
+    AuditFailed {
+        /// The organisation.
+        org: OrgId,
+        /// Which record.
+        record: RecordId,
+        /// What is wrong with it.
+        why: Reject,
     },
     /// Another copy of this node is at work: it signs heads with the same key.
     SecondCopy {

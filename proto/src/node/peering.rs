@@ -156,7 +156,11 @@ impl Node {
                     _ => Source::Pulled { from: peer },
                 };
                 let keys = self.on_versions(now, peer, versions.envelopes, source, is_asked, outputs);
+                let has_dropped = self.trust.take_dropped();
                 if let Some(link) = self.links.get_mut(&peer) {
+                    if has_dropped && head.want != 0 {
+                        link.note_cards_lacking();
+                    }
                     link.on_versions(now, head.want, &keys, head.is_last, head.has_more);
                 }
                 self.on_taken(now, peer, &head, outputs);

@@ -74,7 +74,7 @@ impl Node {
         // The first session after a difference was heard of goes into it; later ones first look whether any is left.
         let differs = std::mem::take(&mut link.differs[number]);
         let ranges = if differs { opening_of_differing(set, id) } else { opening(set) };
-        link.session = Some(Session {
+        link.begin_session(Session {
             id,
             audience,
             outstanding: 1,
@@ -128,6 +128,9 @@ impl Node {
                 }
             };
             outputs.push(Output::Send { to: vec![peer], frame: write_frame(content) });
+        }
+        if self.links.get(&peer).is_some_and(|link| !link.is_asking() && link.session.is_none()) {
+            self.settle_all_held(now, peer, outputs);
         }
         self.end_catch_up(now, peer, outputs);
         if self.links.get(&peer).is_some_and(super::Link::is_idle) {

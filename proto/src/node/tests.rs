@@ -17,4 +17,5 @@ mod spreading;
 mod statements;
 mod strikes;
 mod succession;
+mod vouching;
 mod world;

@@ -31,6 +31,7 @@ impl Node {
         self.pass_deadlines(now, outputs);
         let due = self.quarantine.due(now);
         self.retry(now, due, outputs);
+        self.mind_held(now, outputs);
         self.part_from_the_silent(now, outputs);
         self.ping(now, outputs);
         self.compare_with_someone(now);

@@ -56,6 +56,8 @@ pub(super) struct Trust {
     places: BTreeMap<(OrgId, RecordId), Place>,
     standings: Standings,
     is_stale: bool,
+    /// Strangers had to be forgotten since this was last asked.
+    has_dropped: bool,
     /// Cards read from the store, in whatever order they stood there, until all are read.
     stored: Vec<(SignedVersion, Statement)>,
     /// Organisations of which another card counts than when statements were last looked at, and whether one did before.
@@ -76,6 +78,7 @@ impl Trust {
             places: BTreeMap::new(),
             standings,
             is_stale: false,
+            has_dropped: false,
             stored: Vec::new(),
             turned: BTreeMap::new(),
             rotated: BTreeSet::new(),
@@ -265,7 +268,13 @@ impl Trust {
                 surplus.push(*org);
             }
         }
+        self.has_dropped |= !surplus.is_empty();
         surplus.iter().for_each(|org| self.drop_organisation(org));
+    }
+
+    /// Whether strangers had to be forgotten since this was last asked.
+    pub(super) fn take_dropped(&mut self) -> bool {
+        std::mem::take(&mut self.has_dropped)
     }
 
     fn bytes_outside(&self, org: &OrgId) -> usize {

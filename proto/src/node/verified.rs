@@ -50,17 +50,17 @@ pub enum Bringer {
     Here,
     /// A peer.
     Peer(Peer),
-    /// They were set aside, and are tried again.
-    Quarantine,
+    /// Nobody waits for them: they were set aside and are tried again, or a head vouched for them and they are audited.
+    Nobody,
 }
 
 impl Node {
     /// Who brought what [`Output::Verify`](super::Output::Verify) with this ticket is to check. Nobody waits for an unknown ticket.
     pub fn brought_by(&self, ticket: u64) -> Bringer {
         match self.pending.get(&ticket) {
-            Some(PendingSource::Peer { peer, .. }) => Bringer::Peer(*peer),
+            Some(PendingSource::Peer { peer, .. } | PendingSource::Held { peer, .. }) => Bringer::Peer(*peer),
             Some(PendingSource::Admin { .. } | PendingSource::Own) => Bringer::Here,
-            Some(PendingSource::Quarantine) | None => Bringer::Quarantine,
+            Some(PendingSource::Quarantine | PendingSource::Audit { .. }) | None => Bringer::Nobody,
         }
     }
 }

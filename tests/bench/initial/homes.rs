@@ -38,7 +38,7 @@ pub(super) fn holder() -> Result<(Node, NodeKey), Failure> {
 /// A home whose node dials the holder, through the relay.
 pub(super) fn asker(holder: &NodeKey, proxy: &Proxy) -> Result<(Node, NodeKey), Failure> {
     let dial = format!("[[peer.dial]]\naddress = \"{}\"\nnode_key = \"{}\"\n", proxy.address, holder.public());
-    let options = NodeOptions { peer: Listen::Off, feed: Listen::Off, more: dial, parent: None };
+    let options = NodeOptions { peer: Listen::Off, feed: Listen::Off, more: dial, ..NodeOptions::default() };
     let node = Node::prepare("Asker", &options)?;
     let key = NodeKey::load_or_create(node.home())?;
     Ok((node, key))

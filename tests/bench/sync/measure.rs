@@ -41,7 +41,7 @@ impl Costs {
 }
 
 /// Runs `work` and returns the processor time that this thread took for it.
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let before = thread_time();
     let result = work();
     (result, thread_time().saturating_sub(before))

@@ -348,6 +348,7 @@ impl Pair {
             Output::Processed { .. }
             | Output::Published { .. }
             | Output::Sign { .. }
+            | Output::Audit { .. }
             | Output::Notice(_)
             | Output::Dial { .. } => {}
         }

@@ -294,6 +294,8 @@ impl World {
             Output::Dial { peer } => assert_ne!(peer, self.machines[machine].own, "nobody dials itself"),
             // Who cannot sign is asked again.
             Output::Sign { .. } | Output::Notice(_) => {}
+            // These nodes check everything at once.
+            Output::Audit { .. } => unreachable!("nothing is taken for a head"),
         }
     }
 
@@ -342,6 +344,7 @@ impl World {
                 store.remove(&slot);
             }
             Operation::Cursors { places } => *cursors = places,
+            Operation::Vouched { .. } | Operation::Audited { .. } => {}
         }
     }
 

@@ -12,7 +12,7 @@ use crate::head::{Cover, Head};
 use crate::set::SetKey;
 use crate::v1::frame::Content;
 use crate::version::{Header, lease_until_max};
-use ed25519_dalek::Signer;
+use ed25519_dalek::{Signer, SigningKey};
 
 const PUBLIC: Audience = Audience::Public;
 
@@ -42,22 +42,26 @@ fn head(world: &World, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersio
     head_of(world, 0, at, incarnation, cover)
 }
 
-fn head_of(world: &World, org: usize, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersion {
+pub(super) fn head_of(world: &World, org: usize, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersion {
     let org = &world.orgs[org];
-    let device = org.node.verifying_key().to_bytes();
+    head_by(world, &org.node, org.id, at, incarnation, cover)
+}
+
+fn head_by(world: &World, key: &SigningKey, org: OrgId, at: Hlc, incarnation: u64, cover: &Cover) -> SignedVersion {
+    let device = key.verifying_key().to_bytes();
     let header = Header {
         audience: PUBLIC,
         kind: Kind::HEAD,
         network: world.network(),
-        org: org.id,
-        record: Head::record_id(&org.id, &device, PUBLIC),
+        org,
+        record: Head::record_id(&org, &device, PUBLIC),
         device,
         hlc: at,
         prev: [0; 8],
         lease_until: lease_until_max(at),
     };
     let body = Head::body(&device, 0, incarnation, cover);
-    SignedVersion::assemble(&header, &body, &org.node.sign(&header.signing_bytes(&body)).to_bytes()).unwrap()
+    SignedVersion::assemble(&header, &body, &key.sign(&header.signing_bytes(&body)).to_bytes()).unwrap()
 }
 
 fn entry(version: &SignedVersion) -> Entry {
@@ -65,7 +69,7 @@ fn entry(version: &SignedVersion) -> Entry {
 }
 
 /// What a node that holds these records would sign.
-fn cover(versions: &[&SignedVersion], at: Hlc) -> Cover {
+pub(super) fn cover(versions: &[&SignedVersion], at: Hlc) -> Cover {
     let mut entries: Vec<(SetKey, Entry)> =
         versions.iter().map(|version| (Slot::of(version.header()).key, entry(version))).collect();
     entries.sort_by_key(|(key, _)| *key);
@@ -289,6 +293,25 @@ fn a_head_that_is_withdrawn_tells_nothing() {
     let gone = org.sign(&org.device, world.network(), Kind::HEAD, record, at, b"");
     assert_eq!(names(&world.publish(1, vec![gone])), ["published"]);
     assert_eq!(completeness(&world, 1), None);
+}
+
+#[test]
+fn a_head_that_has_left_again_leaves_no_date_behind() {
+    let mut world = World::new(2);
+    let service = world.service(0, "a", "Here", 0);
+    let (early, late) = (Hlc::new(NOW + 1_000, 0), Hlc::new(NOW + 2_000, 0));
+    let org = &world.orgs[0];
+    let by_node = head(&world, early, 7, &cover(&[&service], early));
+    let by_other = head_by(&world, &org.device, org.id, late, 8, &cover(&[&service], late));
+    let record = by_other.header().record;
+    let gone = org.sign(&org.device, world.network(), Kind::HEAD, record, Hlc(late.0 + 1), b"");
+    world.publish(1, vec![service, by_node, by_other]);
+    world.tick(250);
+    assert_eq!(completeness(&world, 1).unwrap().complete_as_of, Some(late));
+    world.publish(1, vec![gone]);
+    world.tick(250);
+    let told = completeness(&world, 1).unwrap();
+    assert_eq!((told.head, told.complete_as_of), (early, Some(early)));
 }
 
 #[test]

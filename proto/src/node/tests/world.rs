@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ed25519_dalek::{Signer, SigningKey};
 use prost::Message;
@@ -131,6 +131,9 @@ pub(super) fn charter(founders: &[&Org]) -> Charter {
     Charter::read(&charter.encode_to_vec()).unwrap()
 }
 
+/// An audit that waits: of which node, its ticket, and what is to be checked.
+pub(super) type WaitingAudit = (usize, u64, Vec<(Slot, PublicKey)>);
+
 /// Nodes with stores in memory, joined by links without delay. Everything that a driver does, and nothing else.
 pub(super) struct World {
     pub(super) now: UnixMillis,
@@ -145,6 +148,10 @@ pub(super) struct World {
     pub(super) cursors: Vec<Vec<(Peer, Audience, LogPlace)>>,
     /// Versions that the driver sends in one answer.
     pub(super) answer_versions_max: usize,
+    /// Organisations that are kept as vouched for, by node.
+    pub(super) vouched: Vec<BTreeSet<OrgId>>,
+    /// Audits that no driver has done yet, where they are not done at once.
+    pub(super) audits: Option<Vec<WaitingAudit>>,
 }
 
 impl World {
@@ -165,6 +172,8 @@ impl World {
             stores: vec![BTreeMap::new(); orgs.len()],
             cursors: vec![Vec::new(); orgs.len()],
             answer_versions_max: 1_000,
+            vouched: vec![BTreeSet::new(); orgs.len()],
+            audits: None,
             orgs,
             nodes: Vec::new(),
             links: Vec::new(),
@@ -247,7 +256,14 @@ impl World {
         for (peer, audience, place) in &self.cursors[node] {
             self.nodes[node].restore_cursor(*peer, *audience, *place);
         }
+        self.vouched[node].iter().for_each(|org| self.nodes[node].restore_vouched(*org));
         self.nodes[node].restored();
+    }
+
+    /// What a driver answers to an audit.
+    pub(super) fn audited(&self, node: usize, ticket: u64, slots: &[(Slot, PublicKey)]) -> Input {
+        let row = |(slot, key): &(Slot, PublicKey)| Some((self.stores[node].get(slot)?.0.clone(), *key));
+        Input::verified(ticket, slots.iter().filter_map(row).collect())
     }
 
     pub(super) fn is_linked(&self, a: usize, b: usize) -> bool {
@@ -275,6 +291,10 @@ impl World {
         let me = self.peer(node);
         match output {
             Output::Verify { ticket, versions } => queue.push_back((node, Input::verified(ticket, versions))),
+            Output::Audit { ticket, slots } => match &mut self.audits {
+                Some(audits) => audits.push((node, ticket, slots)),
+                None => queue.push_back((node, self.audited(node, ticket, &slots))),
+            },
             Output::Persist { operations, .. } => {
                 for operation in operations {
                     let store = &mut self.stores[node];
@@ -285,6 +305,8 @@ impl World {
                         Operation::Lapse { slot, has_lapsed } => store.get_mut(&slot).unwrap().1 = has_lapsed,
                         Operation::Forget { slot } => drop(store.remove(&slot)),
                         Operation::Cursors { places } => self.cursors[node] = places,
+                        Operation::Vouched { org } => assert!(self.vouched[node].insert(org)),
+                        Operation::Audited { org } => assert!(self.vouched[node].remove(&org)),
                     }
                 }
             }
