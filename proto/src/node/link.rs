@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub(super) found_difference: bool,
     /// Head of our log when it began.
     pub(super) head: u64,
+    /// Versions that the replies may still bring.
+    pub(super) left: usize,
     pub(super) active_at: UnixMillis,
 }
 
@@ -304,7 +306,8 @@ impl Link {
     pub(super) fn is_asked(&mut self, want: u64, versions: usize) -> bool {
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.want == want).map(|fetch| &mut fetch.left);
         let catch_up = self.catch_up.as_mut().filter(|catch_up| catch_up.want == want);
-        let left = fetch.or(catch_up.map(|catch_up| &mut catch_up.left));
+        let session = self.session.as_mut().filter(|session| session.id == want);
+        let left = fetch.or(catch_up.map(|catch_up| &mut catch_up.left)).or(session.map(|session| &mut session.left));
         let Some(left) = left.or(self.open.get_mut(&want).map(|open| &mut open.left)) else { return false };
         let is_asked = versions <= *left;
         *left = left.saturating_sub(versions);
@@ -409,9 +412,17 @@ mod tests {
             Some(Request::Fetch { want, span, .. }) => Some((want, span)),
             _ => None,
         };
-        let (audience, active_at) = (Audience::Public, 0);
-        link.session =
-            Some(Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, head: 0, active_at });
+        let (audience, head, left, active_at) = (Audience::Public, 0, 0, 0);
+        link.session = Some(Session {
+            id: 1,
+            audience,
+            outstanding: 1,
+            requests: 1,
+            found_difference: true,
+            head,
+            left,
+            active_at,
+        });
         link.fetch(audience, [(key(1, 5), None)]);
         assert_eq!(fetched(&mut link), None, "cards may still turn out to be lacking");
         link.fetch(audience, [(key(0, 3), Some(key(0, 4))), (key(0, 1), Some(key(0, 2)))]);
