@@ -30,13 +30,13 @@ pub use fingerpost_cli::transport::{
     HTTP2_FRAME_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW_BYTES, TlsError, TlsIdentity, dial,
 };
 pub use listener::{
-    ACCEPTS_PER_ADDRESS, ACCEPTS_PER_KEY, ACCEPTS_REMEMBERED_MAX, CONNECTIONS_HOSTED_MAX, CONNECTIONS_MAX,
-    CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_HOSTED_MAX, CONNECTIONS_PER_KEY_MAX, CONNECTIONS_PER_ORGANISATION_MAX,
-    HANDSHAKE_DEADLINE, IDLE_DEADLINE, Incoming, ListenError, Listener, ListenerControl, ListenerLimits,
-    PENDING_HANDSHAKES_MAX, STALL_DEADLINE,
+    CONNECTIONS_HOSTED_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, CONNECTIONS_PER_HOSTED_MAX,
+    CONNECTIONS_PER_KEY_MAX, CONNECTIONS_PER_ORGANISATION_MAX, HANDSHAKE_DEADLINE, IDLE_DEADLINE, Incoming,
+    ListenError, Listener, ListenerControl, ListenerLimits, PENDING_HANDSHAKES_MAX, STALL_DEADLINE,
 };
 pub use node_key::{NODE_KEY_FILE, NodeKey, NodeKeyError};
 pub(crate) use seats::network_of;
+pub use seats::{ACCEPTS_PER_ADDRESS, ACCEPTS_PER_KEY, ACCEPTS_REMEMBERED_MAX};
 pub use streams::{StreamInUse, Visitor};
 
 /// HTTP/2 streams that one peer may have open at once. A link needs one; the rest is room for a redial that overlaps.

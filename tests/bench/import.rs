@@ -184,7 +184,7 @@ fn by_loop(signer: &Signer, changes: &[Change], folder: &Path) -> Result<(f64, u
         }
         batch_bytes += envelope.len();
         envelope_bytes += envelope.len() as u64;
-        let slot = Slot::of(&change.header).into();
+        let slot = Slot::of(&change.header);
         batch.push(Operation::Put { slot, kind: change.header.kind, vid: version.vid(), envelope, own: true });
     }
     store.commit(batch, Durability::Now)?;

@@ -24,7 +24,7 @@ use tokio_stream::Stream;
 
 use super::connection::PeerConnection;
 use super::counters::{ListenerCounters, count};
-use super::seats::{Full, Seat, Seats};
+use super::seats::{ACCEPTS_PER_ADDRESS, ACCEPTS_PER_KEY, Full, Seat, Seats};
 use super::tls::{ALPN, Verdict, server_config};
 use super::{Admission, PeerIdentity, TlsIdentity};
 use crate::rate::Rate;
@@ -45,13 +45,6 @@ pub const CONNECTIONS_PER_HOSTED_MAX: usize = 4;
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 /// Handshakes in progress. At about 30 KiB each: 8 MiB; one address can hold an eighth of them.
 pub const PENDING_HANDSHAKES_MAX: usize = 256;
-/// Sockets of one address over time, whatever became of those before: a network of a hundred behind one NAT, twice, after a
-/// power cut; then what costs a hundredth of a core.
-pub const ACCEPTS_PER_ADDRESS: Rate = Rate::new(256, 8);
-/// Connections of one key over time. A node that is turned away waits a second at least, and longer each time.
-pub const ACCEPTS_PER_KEY: Rate = Rate::new(64, 4);
-/// Addresses, and keys, that were seen lately; more than can be of use in the time that a full account takes to be paid back.
-pub const ACCEPTS_REMEMBERED_MAX: usize = 4_096;
 /// From `accept` to a complete handshake, and from there to the start of HTTP/2: two round trips on the slowest link.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// A connection over which nothing is asked, from its start or the end of its last stream. Clients open one at once.
@@ -389,16 +382,7 @@ impl Shared {
 
     fn on_full(&self, full: Full, remote: SocketAddr) {
         count(&self.counters.refused_limit);
-        let limit = match full {
-            Full::Connections => "connections_max",
-            Full::Pending => "pending_handshakes_max",
-            Full::Address => "connections_per_address_max",
-            Full::Key => "connections_per_key_max",
-            Full::Organisation => "connections_per_organisation_max or connections_per_hosted_max",
-            Full::Hosted => "connections_hosted_max",
-            Full::AddressRate => "accepts_per_address",
-            Full::KeyRate => "accepts_per_key",
-        };
+        let limit = full.limit();
         self.log(|| tracing::info!(%remote, limit, "closed: a limit of connections is reached"));
     }
 

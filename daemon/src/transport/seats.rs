@@ -14,8 +14,16 @@ use fingerpost_proto::key::PublicKey;
 use tokio::sync::oneshot;
 
 use super::Admitted;
-use super::listener::{ACCEPTS_REMEMBERED_MAX, ListenerLimits};
-use crate::rate::Rates;
+use super::listener::ListenerLimits;
+use crate::rate::{Rate, Rates};
+
+/// Sockets of one address over time, whatever became of those before: a network of a hundred behind one NAT, twice, after a
+/// power cut; then what costs a hundredth of a core.
+pub const ACCEPTS_PER_ADDRESS: Rate = Rate::new(256, 8);
+/// Connections of one key over time. A node that is turned away waits a second at least, and longer each time.
+pub const ACCEPTS_PER_KEY: Rate = Rate::new(64, 4);
+/// Addresses, and keys, that were seen lately; more than can be of use in the time that a full account takes to be paid back.
+pub const ACCEPTS_REMEMBERED_MAX: usize = 4_096;
 
 /// The limit that left no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +37,22 @@ pub(super) enum Full {
     /// Too many of late.
     AddressRate,
     KeyRate,
+}
+
+impl Full {
+    /// Its name in [`ListenerLimits`], for the log.
+    pub(super) fn limit(self) -> &'static str {
+        match self {
+            Full::Connections => "connections_max",
+            Full::Pending => "pending_handshakes_max",
+            Full::Address => "connections_per_address_max",
+            Full::Key => "connections_per_key_max",
+            Full::Organisation => "connections_per_organisation_max or connections_per_hosted_max",
+            Full::Hosted => "connections_hosted_max",
+            Full::AddressRate => "accepts_per_address",
+            Full::KeyRate => "accepts_per_key",
+        }
+    }
 }
 
 /// Shared table of the sockets of one listener.
@@ -230,7 +254,6 @@ pub(crate) fn network_of(address: IpAddr) -> IpAddr {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::rate::Rate;
 
     fn seats() -> Seats {
         Seats::new(ListenerLimits {

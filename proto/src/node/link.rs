@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) found_difference: bool,
     /// Head of our log when it began.
     pub(super) head: u64,
+    /// Versions that the replies may still bring.
+    pub(super) left: usize,
     pub(super) active_at: UnixMillis,
 }
 
@@ -326,7 +328,8 @@ impl Link {
     pub(super) fn is_asked(&mut self, want: u64, versions: usize) -> bool {
         let fetch = self.fetch.as_mut().filter(|fetch| fetch.want == want).map(|fetch| &mut fetch.left);
         let catch_up = self.catch_up.as_mut().filter(|catch_up| catch_up.want == want);
-        let left = fetch.or(catch_up.map(|catch_up| &mut catch_up.left));
+        let session = self.session.as_mut().filter(|session| session.id == want);
+        let left = fetch.or(catch_up.map(|catch_up| &mut catch_up.left)).or(session.map(|session| &mut session.left));
         let Some(left) = left.or(self.open.get_mut(&want).map(|open| &mut open.left)) else { return false };
         let is_asked = versions <= *left;
         *left = left.saturating_sub(versions);

@@ -4,7 +4,7 @@
 //! nothing loses the turn.
 //! Spec: `spec/07-sync.md`, section 3. Tested: `node/tests/`, the simulator in `tests/simulation`.
 
-use super::link::{CatchUp, CatchUpStage, Lacking, Request, Session};
+use super::link::{ANSWERED_VERSIONS_MAX, CatchUp, CatchUpStage, Lacking, Request, Session};
 use super::output::{Notice, Output};
 use super::reconciling::request;
 use super::{Node, Peer, write_frame};
@@ -81,6 +81,7 @@ impl Node {
             requests: 1,
             found_difference: differs,
             head,
+            left: ANSWERED_VERSIONS_MAX,
             active_at: now,
         });
         let frame = request(audience, id, 0, SetKey::default(), &ranges);

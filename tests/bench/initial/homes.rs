@@ -70,7 +70,7 @@ pub(super) fn fill<'a>(home: &Path, versions: impl Iterator<Item = &'a SignedVer
     let (mut store, _) = SledStore::open(DiskOptions::new(home.join("store")))?;
     let mut batch = Vec::new();
     for version in versions {
-        let (slot, vid) = (Slot::of(version.header()).into(), version.vid());
+        let (slot, vid) = (Slot::of(version.header()), version.vid());
         let envelope = version.envelope().to_vec();
         batch.push(Operation::Put { slot, kind: version.header().kind, vid, envelope, own: false });
         if batch.len() == WRITTEN_AT_ONCE {

@@ -75,6 +75,6 @@ fn check(envelope: &[u8], devices: &HashMap<OrgId, PublicKey>) -> Result<Operati
     record::check(&header, version.body()).map_err(|error| error.to_string())?;
     let key = devices.get(&header.org).ok_or("a publisher without a key")?;
     version.check_signature(key).map_err(|error| error.to_string())?;
-    let (slot, vid) = (Slot::of(&header).into(), version.vid());
+    let (slot, vid) = (Slot::of(&header), version.vid());
     Ok(Operation::Put { slot, kind: header.kind, vid, envelope: envelope.to_vec(), own: false })
 }

@@ -12,8 +12,16 @@ fn what_is_lowest_is_fetched_first_and_no_content_before_the_session_has_ended()
         _ => None,
     };
     let (audience, active_at) = (Audience::Public, 0);
-    link.session =
-        Some(Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, head: 0, active_at });
+    link.session = Some(Session {
+        id: 1,
+        audience,
+        outstanding: 1,
+        requests: 1,
+        found_difference: true,
+        head: 0,
+        left: 0,
+        active_at,
+    });
     link.fetch(audience, [(key(1, 5), None)]);
     assert_eq!(fetched(&mut link), None, "cards may still turn out to be lacking");
     link.fetch(audience, [(key(0, 3), Some(key(0, 4))), (key(0, 1), Some(key(0, 2)))]);
@@ -102,7 +110,7 @@ fn where_cards_had_to_be_forgotten_no_content_is_fetched_until_sets_are_compared
     let place = |class: u8, n: u8| SetKey(std::array::from_fn(|i| if i == 0 { class } else { n }));
     let session = || {
         let (audience, active_at) = (Audience::Public, 0);
-        Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, head: 0, active_at }
+        Session { id: 1, audience, outstanding: 1, requests: 1, found_difference: true, head: 0, left: 0, active_at }
     };
     // A fetch of everything whose first answer ends amid content.
     let goes_on = |link: &mut Link| {

@@ -393,8 +393,16 @@ fn who_shares_no_members_records_does_not_pass_for_one_who_holds_the_same() {
     let link = world.nodes[0].links.get_mut(&peer).unwrap();
     let audience = Audience::Members;
     let (outstanding, requests, found_difference, head, active_at) = (1, 1, false, 0, NOW);
-    link.session =
-        Some(super::super::link::Session { id: 1, audience, outstanding, requests, found_difference, head, active_at });
+    link.session = Some(super::super::link::Session {
+        id: 1,
+        audience,
+        outstanding,
+        requests,
+        found_difference,
+        head,
+        left: 0,
+        active_at,
+    });
     world.nodes[0].handle(NOW, Input::Received { peer, frame: frame.clone() });
     let link = &world.nodes[0].links[&peer];
     assert!(link.session.is_none());

@@ -189,8 +189,16 @@ fn while_sessions_find_differences_the_pauses_between_them_double_from_1_s_to_60
     let mut pauses = Vec::new();
     for _ in 0..8 {
         let node = &mut world.nodes[0];
-        let session =
-            Session { id: 1, audience, outstanding: 0, requests: 1, found_difference: true, head: 0, active_at: NOW };
+        let session = Session {
+            id: 1,
+            audience,
+            outstanding: 0,
+            requests: 1,
+            found_difference: true,
+            head: 0,
+            left: 0,
+            active_at: NOW,
+        };
         node.links.get_mut(&peer).unwrap().session = Some(session);
         node.end_session(NOW, peer, &mut Vec::new());
         pauses.push(node.links[&peer].compare_at[0] - NOW);
