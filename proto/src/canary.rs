@@ -37,13 +37,11 @@ pub enum Canary {
     Quota = 41,
     /// As many participants vouch for a member as the charter wants: without it, one is enough.
     Admission = 42,
-    /// Where a head tells that something lacks, sets are compared with all peers: without it, as often as otherwise.
-    Completeness = 43,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Canary; 13] = [
+    pub const ALL: [Canary; 12] = [
         Canary::MergeRule,
         Canary::MergeTie,
         Canary::Tombstone,
@@ -56,7 +54,6 @@ impl Canary {
         Canary::Revocation,
         Canary::Quota,
         Canary::Admission,
-        Canary::Completeness,
     ];
 }
 

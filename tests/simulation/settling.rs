@@ -22,8 +22,8 @@ const QUIET_US: u64 = 65_000_000;
 const QUIET_FRAMES_PER_LINK_MAX: u64 = 300;
 /// What a head tells to be lacking is there within so many milliseconds.
 const LACKING_MS_MAX: u64 = 600_000;
-/// Clocks are right within so many milliseconds.
-const CLOCK_ERROR_MS_MAX: u64 = 100_000;
+/// Clocks are right within so many milliseconds: no two differ by more than nodes sign heads with.
+const CLOCK_ERROR_MS_MAX: u64 = 60_000;
 
 /// What agreement is about: the fingerprint of both sets, and every standing.
 type View = ([[u8; 16]; 2], BTreeMap<OrgId, Standing>);
@@ -253,8 +253,8 @@ impl World {
         match members.find(|(org, _)| !participants.contains(org)) {
             None => Ok(()),
             Some((org, _)) => {
-                let number_of = self.cast.org_numbers.get(org);
-                Err(format!("P15: n{number} takes o{number_of:?} for a member, for whom too few participants speak"))
+                let number_of = self.cast.org_numbers.get(org).copied().unwrap_or_default();
+                Err(format!("P15: n{number} takes o{number_of} for a member, for whom too few participants speak"))
             }
         }
     }

@@ -10,7 +10,6 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::upkeep::is_ahead;
 use super::{Node, Notice, Output};
-use crate::canary::{Canary, is_out};
 use crate::head::{Cover, HEAD_LEASE_DAYS, Head};
 use crate::id::OrgId;
 use crate::kind::{Audience, Class, Kind};
@@ -273,7 +272,7 @@ impl Node {
         for at in &self.heads.lacking {
             let Some(known) = self.heads.known.get_mut(at) else { continue };
             let since = known.lacking_since.unwrap_or(now).max(known.compared_at);
-            if now.saturating_sub(since) >= LACKING_RETRY_MS && !is_out(Canary::Completeness) {
+            if now.saturating_sub(since) >= LACKING_RETRY_MS {
                 known.compared_at = now;
                 due[usize::from(at.0.number())] = true;
             }
