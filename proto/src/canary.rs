@@ -31,11 +31,17 @@ pub enum Canary {
     Lease = 8,
     /// A node confirms that it has erased something once that is on stable storage: without it, as soon as it hears of it.
     Receipt = 9,
+    /// What a revoked device signed leaves: without it, what was there stays.
+    Revocation = 40,
+    /// Records beyond the charter's quota give way to those with lower keys: without it, none does.
+    Quota = 41,
+    /// As many participants vouch for a member as the charter wants: without it, one is enough.
+    Admission = 42,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Canary; 9] = [
+    pub const ALL: [Canary; 12] = [
         Canary::MergeRule,
         Canary::MergeTie,
         Canary::Tombstone,
@@ -45,6 +51,9 @@ impl Canary {
         Canary::Audience,
         Canary::Lease,
         Canary::Receipt,
+        Canary::Revocation,
+        Canary::Quota,
+        Canary::Admission,
     ];
 }
 

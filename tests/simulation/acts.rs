@@ -14,6 +14,7 @@ use fingerpost_proto::version::SignedVersion;
 
 use super::cast::{BEGIN_MS, Cast, Record, Role};
 use super::random::Random;
+use super::revoking::Theft;
 use super::world::{Checked, Event, World};
 
 /// Signing tools refuse when the node's clock differs by more from theirs.
@@ -35,6 +36,7 @@ pub(super) struct Script {
     /// Published somewhere lately; may be tried again at another machine.
     last: Option<(usize, Vec<Rc<SignedVersion>>)>,
     names: u64,
+    pub(super) theft: Option<Theft>,
 }
 
 impl Script {
@@ -48,6 +50,7 @@ impl Script {
             laptop_ahead_ms: (0..count).map(|_| random.around_zero(50_000)).collect(),
             last: None,
             names: 0,
+            theft: None,
         }
     }
 
@@ -58,6 +61,19 @@ impl Script {
 
     pub(super) fn was_out(&self, org: usize) -> bool {
         self.was_out[org]
+    }
+
+    /// A record of the organisation from which a device was stolen.
+    pub(super) fn record_of_victim(&self, random: &mut Random) -> Option<Record> {
+        let victim = self.theft.as_ref()?.org;
+        let records: Vec<&Record> = self.records.iter().filter(|record| record.org == victim).collect();
+        random.pick(&records).map(|record| (*record).clone())
+    }
+
+    /// Whether an organisation may have one more record in a set; it counts all that it ever began.
+    fn has_room(&self, org: usize, audience: Audience, records_max: usize) -> bool {
+        let is_there = |record: &&Record| record.org == org && record.audience == audience;
+        records_max == 0 || self.records.iter().filter(is_there).count() < records_max
     }
 
     fn name(&mut self) -> String {
@@ -86,8 +102,17 @@ impl World {
         versions
     }
 
+    /// A record that was not there before, or, where the quota is used up, one that was.
     fn new_record(&mut self, org: usize) -> Record {
         let audience = if self.random.percent(70) { Audience::Public } else { Audience::Members };
+        let records_max = self.cast.charter.text.records_max as usize;
+        if !self.script.has_room(org, audience, records_max) {
+            let is_old = |record: &&Record| record.org == org && record.audience == audience;
+            let old: Vec<&Record> = self.script.records.iter().filter(is_old).collect();
+            if let Some(record) = self.random.pick(&old) {
+                return (*record).clone();
+            }
+        }
         let record = self.cast.record(org, audience, format!("r{}", self.script.records.len()));
         self.script.records.push(record.clone());
         record
@@ -127,7 +152,7 @@ impl World {
     }
 
     /// What a signer at this machine signs with; `None` when it refuses, for its clock and the node's differ.
-    fn signing_clock(&mut self, machine: usize) -> Option<UnixMillis> {
+    pub(super) fn signing_clock(&mut self, machine: usize) -> Option<UnixMillis> {
         let org = self.machines[machine].org;
         let laptop = self.true_ms().saturating_add_signed(self.script.laptop_ahead_ms[org]);
         let node = self.clock(machine);
@@ -139,7 +164,7 @@ impl World {
         (is_near && self.random.percent(50)).then_some(node)
     }
 
-    fn next_hlc(&mut self, machine: usize, known: Option<Hlc>) -> Option<Hlc> {
+    pub(super) fn next_hlc(&mut self, machine: usize, known: Option<Hlc>) -> Option<Hlc> {
         let now = self.signing_clock(machine)?;
         let newest = self.machines[machine].node.as_ref()?.hlc_max();
         let hlc = newest.max(known.unwrap_or_default()).next(now);
@@ -160,7 +185,7 @@ impl World {
                 _ => self.new_record(org),
             };
             let is_withdrawal = self.random.percent(withdrawal_percent);
-            let device = self.random.index(2);
+            let device = self.device(org);
             versions.push(self.state(machine, &record, device, hlc, is_withdrawal));
             hlc = Hlc(hlc.0 + 1);
         }
@@ -175,7 +200,7 @@ impl World {
         let record = self.script.records[at].clone();
         let Some(hlc) = self.next_hlc(machine, None) else { return Ok(()) };
         let is_withdrawal = self.random.percent(70);
-        let (device, other) = (self.random.index(2), self.random.index(2));
+        let (device, other) = (self.device(org), self.device(org));
         let version = self.state(machine, &record, device, hlc, is_withdrawal);
         let redaction = self.cast.redaction(org, other, Hlc(hlc.0 + 1), &version);
         let redaction = self.make(redaction);
@@ -216,7 +241,7 @@ impl World {
         let Some(hlc) = self.next_hlc(machine, None) else { return Ok(()) };
         let is_withdrawal = self.random.percent(30);
         let first = self.state(machine, &record, 0, hlc, is_withdrawal);
-        let second = self.state(other, &record, 1, hlc, false);
+        let second = self.state(other, &record, usize::from(!self.has_revoked(org)), hlc, false);
         self.publish(machine, vec![first])?;
         self.publish(other, vec![second])
     }

@@ -1,18 +1,24 @@
 //! Machines that lie. Each runs a real node, so that it knows what to say, and says something else.
 
+mod equivocating;
+mod flooding;
+mod forging;
+mod hiding;
+mod prying;
+mod scheming;
+mod surplus;
+mod sybils;
+mod thieving;
+
 use std::rc::Rc;
 
-use fingerpost_proto::kind::Kind;
 use fingerpost_proto::node::{Peer, read_frame, versions_frames, write_frame};
-use fingerpost_proto::set::SetKey;
-use fingerpost_proto::sync::{Range, RangeContent, write_ranges};
-use fingerpost_proto::time::{Hlc, UnixHour};
-use fingerpost_proto::v1;
 use fingerpost_proto::v1::frame::Content;
-use fingerpost_proto::version::{HEADER_BYTES, SignedVersion};
-use prost::Message;
 
-use super::invariants::{PRYING_WANT_MIN, read_versions};
+use self::hiding::Hiding;
+use self::scheming::Schemes;
+use super::cast::Cast;
+use super::invariants::read_versions;
 use super::network::Frame;
 use super::random::Random;
 use super::world::{Checked, World};
@@ -41,13 +47,17 @@ struct Habits {
 
 pub(super) struct Byzantine {
     habits: Habits,
+    hiding: Option<Hiding>,
+    schemes: Schemes,
     random: Random,
     remembered: Vec<Frame>,
 }
 
 impl Byzantine {
-    pub(super) fn new(random: &mut Random) -> Byzantine {
+    pub(super) fn new(random: &mut Random, cast: &Cast, active_ms: u64) -> Byzantine {
         let mut random = random.fork();
+        // From a source of their own, so that other habits stay what they are.
+        let mut others = random.clone().fork().fork();
         let habits = Habits {
             withholds: random.percent(35),
             ignores: random.percent(15),
@@ -57,7 +67,9 @@ impl Byzantine {
             lies: random.percent(40),
             forges: random.percent(40),
         };
-        Byzantine { habits, random, remembered: Vec::new() }
+        let hiding = Hiding::drawn(&mut others, cast, active_ms);
+        let schemes = Schemes::drawn(others);
+        Byzantine { habits, hiding, schemes, random, remembered: Vec::new() }
     }
 
     /// What is sent in place of a frame that the real node wanted to send.
@@ -158,13 +170,27 @@ impl World {
     /// A frame on its way out: as it is, or what a liar makes of it.
     pub(super) fn mangled(&mut self, number: usize, frame: &Frame) -> Vec<Frame> {
         match &mut self.machines[number].byzantine {
-            Some(byzantine) => byzantine.mangle(frame),
+            Some(byzantine) => {
+                let told = byzantine.hiding.and_then(|hiding| hiding.tells(frame));
+                byzantine.mangle(told.as_ref().unwrap_or(frame))
+            }
             None => vec![Rc::clone(frame)],
         }
     }
 
+    /// A frame that arrived: as it is, or what a liar listens to of it.
+    pub(super) fn heard(&self, number: usize, frame: Frame) -> Frame {
+        let hiding = self.machines[number].byzantine.as_ref().and_then(|byzantine| byzantine.hiding);
+        hiding.and_then(|hiding| hiding.hears(self.now_us, &frame)).unwrap_or(frame)
+    }
+
     /// Once a second a liar may do something by itself.
     pub(super) fn misbehave(&mut self, number: usize) -> Checked {
+        self.scheme(number)?;
+        self.act_up(number)
+    }
+
+    fn act_up(&mut self, number: usize) -> Checked {
         let machine = &mut self.machines[number];
         let peers: Vec<Peer> = machine.links.keys().copied().collect();
         let Some(byzantine) = &mut machine.byzantine else { return Ok(()) };
@@ -197,163 +223,5 @@ impl World {
         self.history
             .line(self.now_us, Some(number), || format!("misbehaves towards n{to:03}: {count} frames of kind {kind}"));
         self.send_raw(number, &peer, frames)
-    }
-
-    /// Versions that were superseded or withdrawn long ago, and frames of other conversations.
-    fn old_frames(&self, number: usize, random: &mut Random) -> Vec<Frame> {
-        let count = random.within(1..30);
-        let old =
-            (0..count).filter_map(|_| random.pick(&self.made_in_order)).map(|version| version.envelope().to_vec());
-        let mut replayed = frames(versions_frames(0, old.collect::<Vec<_>>(), false));
-        if let Some(byzantine) = &self.machines[number].byzantine {
-            replayed.extend((0..3).filter_map(|_| random.pick(&byzantine.remembered).cloned()));
-        }
-        replayed
-    }
-
-    fn flood(&self, random: &mut Random) -> Vec<Frame> {
-        let keys =
-            |random: &mut Random, count: usize| (0..count).flat_map(|_| random.bytes::<16>()).collect::<Vec<u8>>();
-        let audience = random.below(3) as u32;
-        match random.below(8) {
-            0 => (0..20)
-                .map(|_| {
-                    let length = random.within(1..400) as usize;
-                    Rc::new((0..length).map(|_| random.next() as u8).collect())
-                })
-                .collect(),
-            1 => (0..50)
-                .map(|n| Rc::new(write_frame(Content::Ping(v1::Ping { nonce: n, clock_ms: random.next() }))))
-                .collect(),
-            2 => (1..20)
-                .map(|want| {
-                    Rc::new(write_frame(Content::Want(v1::Want {
-                        audience,
-                        want,
-                        keys: keys(random, 256),
-                        ..Default::default()
-                    })))
-                })
-                .collect(),
-            3 => vec![Rc::new(write_frame(Content::Offer(v1::Offer {
-                audience,
-                pairs: keys(random, 2 * 4_096),
-                ..Default::default()
-            })))],
-            4 => {
-                let mut bounds: Vec<[u8; 16]> = (0..120).map(|_| random.bytes()).collect();
-                bounds.sort_unstable();
-                let content = |n: usize| match n % 4 {
-                    0 => RangeContent::Fingerprint([7; 16]),
-                    1 => RangeContent::ShortFingerprint([7; 8]),
-                    2 => RangeContent::Digests(vec![[7; 4]; n % 33]),
-                    _ => RangeContent::Lacking(vec![[7; 4]; n % 33]),
-                };
-                let range = |(n, bound): (usize, &[u8; 16])| Range { upper: Some(SetKey(*bound)), content: content(n) };
-                let ranges: Vec<Range> = bounds.iter().enumerate().map(range).collect();
-                let ranges = write_ranges(SetKey::default(), &ranges);
-                let reconcile = v1::Reconcile { audience, session: 9, round: 0, lower: vec![0; 16], ranges };
-                let frame = Rc::new(write_frame(Content::Reconcile(reconcile)));
-                vec![frame; 8]
-            }
-            5 => {
-                let fetch = |want| v1::Fetch { audience, want, lower: vec![0; 16], upper: None };
-                (0..16).map(|n| Rc::new(write_frame(Content::Fetch(fetch(PRYING_WANT_MIN + n))))).collect()
-            }
-            6 => {
-                let mut catch_up =
-                    |want| v1::CatchUp { audience, want, epoch: random.next(), since: random.below(100) };
-                let asked: Vec<Content> = (0..16).map(|n| Content::CatchUp(catch_up(PRYING_WANT_MIN + n))).collect();
-                let take = v1::Take { want: PRYING_WANT_MIN, wanted: vec![255; 64] };
-                asked.into_iter().chain([Content::Take(take)]).map(|content| Rc::new(write_frame(content))).collect()
-            }
-            _ => {
-                let garbage: Vec<Vec<u8>> = (0..500).map(|_| random.bytes::<210>().to_vec()).collect();
-                frames(versions_frames(random.below(3), garbage, false))
-            }
-        }
-    }
-
-    /// Versions that must not be believed, or that are valid and troublesome.
-    fn forge(&mut self, number: usize, random: &mut Random) -> Vec<Frame> {
-        let org = self.machines[number].org;
-        let own: Vec<usize> = (0..self.made_in_order.len()).filter(|_| random.percent(5)).collect();
-        let Some(victim) = random.pick(&own).map(|at| Rc::clone(&self.made_in_order[*at])) else { return Vec::new() };
-        let mut versions = Vec::new();
-        match random.below(4) {
-            0 => {
-                // Changed after signing.
-                let mut envelope = victim.envelope().to_vec();
-                let at = 64 + random.index(envelope.len() - 64);
-                envelope[at] ^= 1 << random.below(8);
-                versions.extend(self.forged(envelope));
-            }
-            1 => {
-                // In another's name, later than what is there, under a key that is not on the other's card.
-                let mut header = *victim.header();
-                let key = &self.cast.organisations[org].devices[0];
-                header.hlc = Hlc(header.hlc.0 + 1);
-                if random.percent(50) {
-                    header.device = key.verifying_key().to_bytes();
-                }
-                let signature = ed25519_dalek::Signer::sign(key, &header.signing_bytes(victim.body())).to_bytes();
-                let envelope = [&signature[..], &header.write(), victim.body()].concat();
-                if victim.header().org != self.cast.organisations[org].id {
-                    versions.extend(self.forged(envelope));
-                }
-            }
-            2 if !self.is_settling => {
-                // Its own, dated ahead: minutes, days, years.
-                // Far ahead only where no honest clock ever is: see "What it cannot do" in the tests' README.
-                let far_ms = if self.options.faults.far_clocks { 650_000 } else { 1_000 * 86_400_000 };
-                let ahead_ms = *random.pick(&[650_000, 86_400_000.min(far_ms), far_ms]).unwrap_or(&650_000);
-                versions.extend(self.own_twice(number, random, ahead_ms).into_iter().take(1));
-            }
-            3 if !self.is_settling => {
-                // Two truths of one instant, one for this peer and one for another.
-                versions.extend(self.own_twice(number, random, 0));
-                let other = versions.pop();
-                let peers: Vec<Peer> = self.machines[number].links.keys().copied().collect();
-                if let (Some(other), Some(peer)) = (other, random.pick(&peers).copied()) {
-                    let frame = frames(versions_frames(0, [other.envelope().to_vec()], false));
-                    // Its link may be full; then it has told only one.
-                    let _ = self.send_raw(number, &peer, frame);
-                }
-            }
-            _ => {}
-        }
-        if versions.is_empty() {
-            return Vec::new();
-        }
-        frames(versions_frames(0, versions.iter().map(|version| version.envelope().to_vec()), false))
-    }
-
-    /// Puts a forgery on record, so that nobody may ever store it.
-    fn forged(&mut self, envelope: Vec<u8>) -> Option<Rc<SignedVersion>> {
-        let version = Rc::new(SignedVersion::read(envelope).ok()?);
-        if !self.made.contains_key(&version.vid()) {
-            self.forged.insert(version.vid());
-            self.made.insert(version.vid(), Rc::clone(&version));
-        }
-        Some(version)
-    }
-
-    /// Two versions of one record of a liar's organisation with one clock.
-    fn own_twice(&mut self, number: usize, random: &mut Random, ahead_ms: u64) -> Vec<Rc<SignedVersion>> {
-        let org = self.machines[number].org;
-        let audience = fingerpost_proto::kind::Audience::Public;
-        let record = self.cast.record(org, audience, format!("lie{}", random.below(4)));
-        let hlc = Hlc::new(self.true_ms() + ahead_ms, 0);
-        let lease = UnixHour::containing(hlc.ms()).plus_days(30);
-        let mut versions = Vec::new();
-        for _ in 0..2 {
-            let name = format!("Lie {}", random.next());
-            let body = v1::Service { local_id: record.local_id.clone(), name, ..Default::default() }.encode_to_vec();
-            let key = self.cast.organisations[org].devices[0].clone();
-            let version = self.cast.sign(org, &key, (audience, Kind::SERVICE), record.id, hlc, [0; 8], lease, &body);
-            debug_assert!(version.envelope().len() > HEADER_BYTES);
-            versions.push(self.make(version));
-        }
-        versions
     }
 }

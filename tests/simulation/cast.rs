@@ -19,10 +19,14 @@ use fingerpost_proto::v1;
 use fingerpost_proto::version::{Header, SignedVersion};
 use prost::Message;
 
+use super::options::Options;
 use super::random::Random;
 
 /// Virtual time begins here, in milliseconds since the Unix epoch.
 pub(super) const BEGIN_MS: UnixMillis = 1_790_000_000_000;
+
+/// Longer histories have no quota, in virtual milliseconds.
+const QUOTA_ACTIVE_MS_MAX: u64 = 600_000;
 
 /// What an organisation is to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,11 @@ pub(super) fn public(key: &SigningKey) -> PublicKey {
 
 impl Cast {
     /// Organisations of one to three machines each. The first is honest, a founder, and stays.
-    pub(super) fn new(random: &mut Random, nodes: usize, byzantine_percent: u64, has_memberships: bool) -> Cast {
+    pub(super) fn new(random: &mut Random, options: &Options) -> Cast {
+        let (nodes, byzantine_percent) = (options.nodes, options.byzantine_percent);
+        let (has_memberships, rules) = (options.faults.memberships, options.rules);
+        // A day's share of versions is enough for some minutes of work.
+        let has_quota = options.active_ms <= QUOTA_ACTIVE_MS_MAX;
         let mut organisations: Vec<Organisation> = Vec::new();
         let mut machines = Vec::new();
         let mut byzantine_left = nodes as u64 * byzantine_percent / 100;
@@ -103,13 +111,17 @@ impl Cast {
         let founders = organisations.iter().filter(|organisation| organisation.role == Role::Founder);
         let mut founders: Vec<Vec<u8>> = founders.map(|organisation| organisation.id.0.to_vec()).collect();
         founders.sort();
+        // A single founder could admit nobody.
+        let vouches_needed = rules.vouches_needed.min(founders.len() as u32);
         let charter = v1::Charter {
             name: "Simulated".into(),
             founders,
-            vouches_needed: 1,
+            vouches_needed,
             objections_needed: 2,
             lease_days_default: 180,
             lease_days_max: 400,
+            records_max: if has_quota { rules.records_max } else { 0 },
+            version_bytes_max: rules.version_bytes_max,
             nonce: random.bytes::<16>().to_vec(),
             ..Default::default()
         };
@@ -182,6 +194,36 @@ impl Cast {
             acceptance.invitation = Some(invitation.message());
         }
         self.statement(org, Kind::ACCEPTANCE, None, hlc, &acceptance.encode_to_vec())
+    }
+
+    /// A liar's invention, which has no machines. Returns its number.
+    pub(super) fn invent(&mut self, random: &mut Random) -> usize {
+        let number = self.organisations.len();
+        let organisation = Organisation::new(random, number, Role::Outsider, true, &[], Vec::new());
+        self.org_numbers.insert(organisation.id, number);
+        self.organisations.push(organisation);
+        number
+    }
+
+    /// The card that follows the first one and lists the second device no more.
+    pub(super) fn revocation(&self, org: usize, hlc: Hlc) -> Rc<SignedVersion> {
+        let organisation = &self.organisations[org];
+        let mut card = v1::OrgCard::decode(&organisation.card[..]).expect("a card that was made here");
+        card.sequence = 1;
+        card.previous = blake3::hash(&organisation.card).as_bytes().to_vec();
+        card.signed_by = public(&organisation.root).as_bytes().to_vec();
+        let revoked = organisation.devices[1].verifying_key().to_bytes();
+        card.devices.retain(|device| device.key != revoked);
+        let body = card.encode_to_vec();
+        let record = card_record_id(&organisation.id, &body);
+        let what = (Audience::Public, Kind::CARD);
+        self.sign(org, &organisation.root, what, record, hlc, [0; 8], UnixHour(0), &body)
+    }
+
+    pub(super) fn vouch(&self, org: usize, subject: usize, hlc: Hlc) -> Rc<SignedVersion> {
+        let subject = self.organisations[subject].id;
+        let body = v1::Vouch { subject: subject.0.to_vec(), ..Default::default() }.encode_to_vec();
+        self.statement(org, Kind::VOUCH, Some(&subject), hlc, &body)
     }
 
     pub(super) fn leave(&self, org: usize, hlc: Hlc) -> Rc<SignedVersion> {

@@ -38,6 +38,10 @@ pub struct Counts {
     pub objections: u64,
     pub byzantine_nodes: u64,
     pub byzantine_acts: u64,
+    pub schemes: u64,
+    pub revocations: u64,
+    pub displaced: u64,
+    pub sybils: u64,
     pub links: u64,
     pub links_overflowed: u64,
     pub breaches_of_byzantine: u64,
@@ -54,6 +58,7 @@ pub struct Counts {
     pub virtual_ms: u64,
     pub calendar_ms: u64,
     pub settling_ms: u64,
+    pub lacking_ms_max: u64,
     pub quiet_frames_per_link_max: u64,
 }
 
@@ -88,6 +93,10 @@ impl Counts {
             objections,
             byzantine_nodes,
             byzantine_acts,
+            schemes,
+            revocations,
+            displaced,
+            sybils,
             links,
             links_overflowed,
             breaches_of_byzantine,
@@ -105,6 +114,7 @@ impl Counts {
             calendar_ms,
         );
         self.settling_ms = self.settling_ms.max(other.settling_ms);
+        self.lacking_ms_max = self.lacking_ms_max.max(other.lacking_ms_max);
         self.quiet_frames_per_link_max = self.quiet_frames_per_link_max.max(other.quiet_frames_per_link_max);
     }
 }
@@ -153,16 +163,24 @@ impl std::fmt::Display for Counts {
         )?;
         writeln!(
             f,
-            "byzantine nodes {}, their acts {}, their links closed for a breach {}",
-            self.byzantine_nodes, self.byzantine_acts, self.breaches_of_byzantine
+            "byzantine nodes {}, their acts {}, schemes {} (organisations invented {}, records displaced {}), their links \
+             closed for a breach {}; devices revoked {}",
+            self.byzantine_nodes,
+            self.byzantine_acts,
+            self.schemes,
+            self.sybils,
+            self.displaced,
+            self.breaches_of_byzantine,
+            self.revocations
         )?;
         write!(
             f,
-            "virtual time {:.1} h awake, {:.0} h with leaps; the slowest took {:.0} s to agree; \
+            "virtual time {:.1} h awake, {:.0} h with leaps; the slowest took {:.0} s to agree, the longest lack {:.0} s; \
              then at most {} frames over one link in 65 s",
             hours(self.virtual_ms),
             hours(self.calendar_ms),
             self.settling_ms as f64 / 1_000.0,
+            self.lacking_ms_max as f64 / 1_000.0,
             self.quiet_frames_per_link_max
         )
     }

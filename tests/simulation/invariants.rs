@@ -1,4 +1,4 @@
-//! What must hold after every event, whatever happened.
+//! What must hold after every event, whatever happened. Messages begin with the promise of `spec/12-threats.md`, where there is one.
 //!
 //! | checked | when |
 //! |---|---|
@@ -6,6 +6,8 @@
 //! | it is still there, or a later one is | at each start of the process |
 //! | nothing older than what a store held takes its slot; nothing too old is taken; nothing is forgotten early | at each change |
 //! | nothing is stored that was not signed by its publisher's device | at each change |
+//! | nor, where a device's revocation is stored, what that device signed | at each change, and in the end |
+//! | no more records of one organisation are stored than the charter allows; an honest one is never refused for it | at each change |
 //! | no row is shown whose lease is over by the machine's clock | after each tick |
 //! | the index's total is the sum over the store's rows | after each event that changes either |
 //! | index and store agree row by row, and hold members' content only | every 20 s |
@@ -104,23 +106,60 @@ fn says_nothing(reconcile: &v1::Reconcile) -> bool {
 impl World {
     pub(super) fn check_put(&mut self, number: usize, now: UnixMillis, slot: Slot, row: &Row) -> Checked {
         let version = &row.version;
-        let failed = |what: &str| Err(format!("n{number} {what}: {}", describe(version)));
+        let failed = |promise: &str, what: &str| Err(format!("{promise}: n{number} {what}: {}", describe(version)));
         if self.forged.contains(&version.vid()) {
-            return failed("stores a forged version");
+            return failed("P1", "stores a forged version");
         }
         if version.forget_at().is_some_and(|forget_at| forget_at <= now) {
-            return failed("takes a version that is too old");
+            return failed("P6", "takes a version that is too old");
         }
         if self.machines[number].watch.confirmed.get(&slot).is_some_and(|clock| row.version.header().hlc < *clock) {
-            return failed("stores what it had confirmed to be erased");
+            return failed("P6", "stores what it had confirmed to be erased");
         }
         let found = row.precedence();
         let guard = &mut self.machines[number].watch.guard;
         if guard.get(&slot).is_some_and(|known| *known > found) {
-            return failed("goes back to an older version");
+            return failed("P7", "goes back to an older version");
         }
         guard.insert(slot, found);
+        self.check_quota(number, &slot)?;
+        let still = self.machines[number].store.get(&slot).map(|row| row.version.vid());
+        if self.is_stolen(version) && self.holds_revocation(number) && still == Some(version.vid()) {
+            return failed("P10", "takes what a revoked device signed");
+        }
         Ok(())
+    }
+
+    /// P11: a set holds no more records of one organisation than the charter says.
+    fn check_quota(&self, number: usize, slot: &Slot) -> Checked {
+        let max = self.cast.charter.text.records_max as usize;
+        if max == 0 || slot.key.class() != Class::Record {
+            return Ok(());
+        }
+        let held = self.of_one_organisation(number, slot).count();
+        if held > max {
+            let audience = slot.audience;
+            return Err(format!(
+                "P11: n{number} holds {held} {audience} records of one organisation, and {max} are allowed"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The places of a store that are of the organisation of this one, in the order of their keys.
+    fn of_one_organisation(&self, number: usize, slot: &Slot) -> impl Iterator<Item = Slot> {
+        let (mut first, mut last) = (*slot, *slot);
+        first.key.0[8..].fill(0);
+        last.key.0[8..].fill(0xff);
+        self.machines[number].store.rows().range(first..=last).map(|(slot, _)| *slot)
+    }
+
+    /// Whether as many records of its organisation as are allowed stand before this place.
+    fn is_displaced(&self, number: usize, slot: &Slot) -> bool {
+        let max = self.cast.charter.text.records_max as usize;
+        max > 0
+            && slot.key.class() == Class::Record
+            && self.of_one_organisation(number, slot).take_while(|other| other < slot).count() >= max
     }
 
     /// A node signs that it has erased something: whatever stands there is the named version or a later one, and durable.
@@ -129,16 +168,22 @@ impl World {
         let Receipt { erasures, .. } = read.map_err(|error| format!("n{number} signs no receipt: {error}"))?;
         self.history.counts.receipts += 1;
         for erasure in erasures {
-            let Some(named) = self.made.get(&erasure.replaced_by) else { continue };
+            // What a revoked device signed goes, and what it replaced may show again: `spec/05-network.md`, section 1.2.
+            let named = self.made.get(&erasure.replaced_by).filter(|named| !self.is_stolen(named));
+            let Some(named) = named else { continue };
             let (slot, clock) = (Slot::of(named.header()), named.header().hlc);
             let machine = &mut self.machines[number];
             // What was forgotten, for its organisation left or its time was over, is gone as well.
             let row = machine.store.get(&slot);
             if row.is_some_and(|row| row.version.header().hlc < clock) || !machine.store.is_durable(&slot) {
                 let found = row.map(|row| describe(&row.version)).unwrap_or_default();
-                return Err(format!("n{number} confirms to have erased what it still has: {found}"));
+                return Err(format!("P6: n{number} confirms to have erased what it still has: {found}"));
             }
-            machine.watch.confirmed.insert(slot, clock);
+            // A place that was forgotten, by a clock that was wrong or because its organisation was out for a while, is no
+            // bar to what a liar kept of it: open in `spec/12-threats.md`, P6.
+            if row.is_some() {
+                machine.watch.confirmed.insert(slot, clock);
+            }
         }
         Ok(())
     }
@@ -154,14 +199,17 @@ impl World {
 
     pub(super) fn check_forget(&mut self, number: usize, now: UnixMillis, slot: Slot, row: &Row) -> Checked {
         let header = row.version.header();
+        let is_displaced = self.is_displaced(number, &slot);
+        let is_revoked = self.is_stolen(&row.version) && self.holds_revocation(number);
         let is_due = row.version.forget_at().is_some_and(|forget_at| forget_at <= now);
         let machine = &mut self.machines[number];
         let standing = machine.node.as_ref().map(|node| node.standing(&header.org)).unwrap_or_default();
         let is_out = standing != Standing::Member && header.kind.is_content() || standing == Standing::Stranger;
         // Upkeep of a clock that everybody would refuse may go when it is found out.
         let is_ahead = header.kind.is_upkeep() && header.hlc.ms() > now + CLOCK_AHEAD_MS_MAX;
-        if !is_due && !is_out && !is_ahead {
-            return Err(format!("n{number} forgets too early: {}", describe(&row.version)));
+        self.history.counts.displaced += u64::from(is_displaced && !is_due && !is_out);
+        if !is_due && !is_out && !is_ahead && !is_displaced && !is_revoked {
+            return Err(format!("P6: n{number} forgets too early: {}", describe(&row.version)));
         }
         machine.watch.guard.remove(&slot);
         machine.watch.acknowledged.remove(&slot);
@@ -232,7 +280,7 @@ impl World {
             let is_welcome =
                 if header.kind.is_content() { standing == Standing::Member } else { standing != Standing::Stranger };
             if !is_welcome {
-                return Err(format!("n{number} keeps what is not a member's: {}", describe(&row.version)));
+                return Err(format!("P15: n{number} keeps what is not a member's: {}", describe(&row.version)));
             }
         }
         Ok(())
@@ -247,6 +295,9 @@ impl World {
             self.history.line(self.now_us, Some(number), || format!("answers {outcome:?} to {}", describe(version)));
             match outcome {
                 Outcome::Published { .. } | Outcome::Duplicate => {}
+                Outcome::Rejected(why @ Reject::OverQuota { .. }) if self.machines[number].is_honest() => {
+                    return Err(format!("P11: n{number} refuses an honest organisation's own record: {why}"));
+                }
                 Outcome::Superseded | Outcome::Rejected(_) => continue,
             }
             self.history.counts.acknowledged += 1;
@@ -254,7 +305,7 @@ impl World {
             let machine = &mut self.machines[number];
             let is_there = machine.store.get(&slot).is_some_and(|row| row.precedence() >= wanted);
             if !is_there || !machine.store.is_durable(&slot) {
-                return Err(format!("n{number} answers {outcome:?} before it is durable: {}", describe(version)));
+                return Err(format!("P5: n{number} answers {outcome:?} before it is durable: {}", describe(version)));
             }
             machine.watch.acknowledged.insert(slot, wanted);
         }
@@ -266,7 +317,7 @@ impl World {
         let machine = &self.machines[number];
         for (slot, wanted) in &machine.watch.acknowledged {
             if machine.store.get(slot).is_none_or(|row| row.precedence() < *wanted) {
-                return Err(format!("n{number} lost version {}, which it had acknowledged", wanted.vid));
+                return Err(format!("P5: n{number} lost version {}, which it had acknowledged", wanted.vid));
             }
         }
         Ok(())
@@ -321,7 +372,7 @@ impl World {
             return Ok(());
         }
         let to = self.cast.numbers[peer];
-        Err(format!("n{number} tells n{to}, no member's node, of members' records: {}", what()))
+        Err(format!("P13: n{number} tells n{to}, no member's node, of members' records: {}", what()))
     }
 
     pub(super) fn check_parting(&mut self, number: usize, peer: &Peer, code: v1::ByeCode, message: &str) -> Checked {
@@ -330,7 +381,7 @@ impl World {
             return Ok(());
         }
         if self.machines[other].is_honest() {
-            return Err(format!("n{number} accuses n{other} of a breach, and both are honest: {message}"));
+            return Err(format!("P12: n{number} accuses n{other} of a breach, and both are honest: {message}"));
         }
         self.history.counts.breaches_of_byzantine += 1;
         Ok(())
@@ -353,7 +404,7 @@ impl World {
     pub(super) fn check_rejection(&self, number: usize, from: usize, why: &Reject) -> Checked {
         if why.is_breach() && self.machines[number].is_honest() && self.machines[from].is_honest() {
             return Err(format!(
-                "n{number} finds that n{from} sent what no honest node sends, and both are honest: {why}"
+                "P12: n{number} finds that n{from} sent what no honest node sends, and both are honest: {why}"
             ));
         }
         Ok(())

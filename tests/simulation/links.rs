@@ -101,6 +101,7 @@ impl World {
                     self.history
                         .line(self.now_us, Some(to), || format!("gets from n{from:03}: {}", describe_frame(&frame)));
                     self.note_delivery(from, to, link, &frame);
+                    let frame = self.heard(to, frame);
                     self.handle(to, Input::Received { peer, frame: frame.to_vec() })?;
                 }
                 Next::End => {

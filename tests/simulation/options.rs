@@ -28,6 +28,32 @@ pub struct Options {
     /// Most records of one burst.
     pub(super) burst_max: u64,
     pub(super) faults: FaultKinds,
+    pub(super) rules: Rules,
+}
+
+/// What the charter says, and whether a device is stolen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Records of one organisation in each set; 0: no quota.
+    pub(super) records_max: u32,
+    /// Bytes of one record's version; 0: as long as any.
+    pub(super) version_bytes_max: u32,
+    /// Vouches of participants that make a member.
+    pub(super) vouches_needed: u32,
+    /// An organisation notices that a device key is in wrong hands, and revokes it.
+    pub(super) has_theft: bool,
+}
+
+impl Rules {
+    fn drawn(mut random: Random) -> Rules {
+        let has_quota = random.percent(35);
+        Rules {
+            records_max: if has_quota { random.within(6..24) as u32 } else { 0 },
+            version_bytes_max: if has_quota { 1_024 } else { 0 },
+            vouches_needed: if random.percent(35) { 2 } else { 1 },
+            has_theft: random.percent(40),
+        }
+    }
 }
 
 /// Which faults a history has.
@@ -78,6 +104,8 @@ impl Options {
             fault_pause_ms: *random.pick(&[2_000, 5_000, 15_000]).unwrap_or(&5_000),
             burst_max: *random.pick(&[2, 8, 40]).unwrap_or(&8),
             faults,
+            // From a source of their own, so that faults stay what they are.
+            rules: Rules::drawn(Random::new(!seed)),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The end of a history: faults stop, clocks are set, and all honest nodes must come to agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::network::members::Standing;
+use fingerpost_proto::network::statement::Statement;
 use fingerpost_proto::order::Precedence;
 use fingerpost_proto::set::Slot;
 
@@ -19,8 +20,10 @@ const LOOK_US: u64 = 2_000_000;
 const QUIET_US: u64 = 65_000_000;
 /// While all agree, so many frames cross one link in that time at most: some ten times what is usual.
 const QUIET_FRAMES_PER_LINK_MAX: u64 = 300;
-/// Clocks are right within so many milliseconds.
-const CLOCK_ERROR_MS_MAX: u64 = 100_000;
+/// What a head tells to be lacking is there within so many milliseconds.
+const LACKING_MS_MAX: u64 = 600_000;
+/// Clocks are right within so many milliseconds: no two differ by more than nodes sign heads with.
+const CLOCK_ERROR_MS_MAX: u64 = 60_000;
 
 /// What agreement is about: the fingerprint of both sets, and every standing.
 type View = ([[u8; 16]; 2], BTreeMap<OrgId, Standing>);
@@ -30,12 +33,14 @@ impl World {
         self.end_faults()?;
         let begun_us = self.now_us;
         let end_us = begun_us + self.options.settling_ms_max * 1_000;
+        let mut lacks = BTreeMap::new();
         loop {
             while self.disagreement().is_some() {
                 if self.now_us > end_us {
                     return self.no_agreement();
                 }
                 self.pass(LOOK_US)?;
+                self.check_lacks(&mut lacks)?;
             }
             self.history.counts.settling_ms = (self.now_us - begun_us) / 1_000;
             self.quiet_frames.clear();
@@ -61,6 +66,8 @@ impl World {
                 return Err(format!("n{number} never checked what it took for a head"));
             }
             self.check_completeness(number)?;
+            self.check_revocation(number)?;
+            self.check_admissions(number)?;
         }
         Ok(())
     }
@@ -142,7 +149,7 @@ impl World {
         let [Some(reference), Some(node)] = nodes else { return Err(format!("n{number} does not run")) };
         let counts = |node: &fingerpost_proto::node::Node| Audience::ALL.map(|audience| node.set(audience).len());
         let rows = [0, number].map(|number| self.machines[number].store.rows());
-        let slots: std::collections::BTreeSet<&Slot> = rows.iter().flat_map(|rows| rows.keys()).collect();
+        let slots: BTreeSet<&Slot> = rows.iter().flat_map(|rows| rows.keys()).collect();
         let mut differences = Vec::new();
         for slot in slots {
             let pair = rows.map(|rows| rows.get(slot).map(|row| row.version.vid()));
@@ -156,7 +163,7 @@ impl World {
         let count = differences.len();
         differences.truncate(5);
         Err(format!(
-            "no agreement within {} s: n0 has {:?} entries, n{number} has {:?} and {} links; standings equal: {}; {count} \
+            "P4: no agreement within {} s: n0 has {:?} entries, n{number} has {:?} and {} links; standings equal: {}; {count} \
              differences: {}; true time {} ms; links of n{number}: {:?}",
             self.options.settling_ms_max / 1_000,
             counts(reference),
@@ -183,10 +190,76 @@ impl World {
             let id = self.cast.organisations[org].id;
             let known = node.completeness(Audience::Public, &id);
             if known.is_none_or(|known| known.lacking_since.is_some() || known.complete_as_of != Some(known.head)) {
-                return Err(format!("n{number} cannot tell that o{org} is complete, although it is: {known:?}"));
+                return Err(format!("P14: n{number} cannot tell that o{org} is complete, although it is: {known:?}"));
             }
         }
         Ok(())
+    }
+
+    /// P14: what a head tells to be lacking is soon there, whoever withholds it. `lacks`: which machine lacks records of which
+    /// organisation, and since when.
+    fn check_lacks(&mut self, lacks: &mut BTreeMap<(usize, usize), u64>) -> Checked {
+        let honest: Vec<usize> = self.agreeing().collect();
+        for number in honest.iter().copied() {
+            let Some(node) = &self.machines[number].node else { continue };
+            for org in honest.iter().map(|other| self.machines[*other].org) {
+                let known = node.completeness(Audience::Public, &self.cast.organisations[org].id);
+                if known.is_none_or(|known| known.lacking_since.is_none()) {
+                    lacks.remove(&(number, org));
+                    continue;
+                }
+                let since_us = *lacks.entry((number, org)).or_insert(self.now_us);
+                let lasted_ms = (self.now_us - since_us) / 1_000;
+                self.history.counts.lacking_ms_max = self.history.counts.lacking_ms_max.max(lasted_ms);
+                if lasted_ms > LACKING_MS_MAX {
+                    return Err(format!("P14: n{number} has known for {lasted_ms} ms that it lacks records of o{org}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// P15: nobody is a member for whom fewer participants speak than the charter wants, by what this machine's store has.
+    ///
+    /// Counts anew and generously: an invitation speaks for its claimant even when another claims it.
+    fn check_admissions(&self, number: usize) -> Checked {
+        let Some(node) = &self.machines[number].node else { return Ok(()) };
+        let charter = &self.cast.charter;
+        let mut voices: BTreeMap<OrgId, BTreeSet<OrgId>> = BTreeMap::new();
+        let mut signatories: BTreeSet<OrgId> = BTreeSet::new();
+        for row in self.machines[number].store.rows().values().filter(|row| !row.version.is_withdrawal()) {
+            let from = row.version.header().org;
+            match Statement::read(&row.version) {
+                Ok(Statement::Vouch(subject)) => {
+                    voices.entry(subject).or_default().insert(from);
+                }
+                Ok(Statement::Acceptance(invitation)) => {
+                    signatories.insert(from);
+                    voices.entry(from).or_default().extend(invitation.map(|invitation| invitation.inviter));
+                }
+                _ => {}
+            }
+        }
+        let mut participants = charter.founders.clone();
+        loop {
+            let speaks = |voices: &BTreeSet<OrgId>| voices.intersection(&participants).count();
+            let is_in = |org: &&OrgId| {
+                voices.get(org).is_some_and(|voices| speaks(voices) >= charter.text.vouches_needed as usize)
+            };
+            let more: Vec<OrgId> = signatories.difference(&participants).filter(is_in).copied().collect();
+            if more.is_empty() {
+                break;
+            }
+            participants.extend(more);
+        }
+        let mut members = node.standings().iter().filter(|(_, standing)| *standing == Standing::Member);
+        match members.find(|(org, _)| !participants.contains(org)) {
+            None => Ok(()),
+            Some((org, _)) => {
+                let number_of = self.cast.org_numbers.get(org).copied().unwrap_or_default();
+                Err(format!("P15: n{number} takes o{number_of} for a member, for whom too few participants speak"))
+            }
+        }
     }
 
     /// What one machine acknowledged is at all of them, or something later is.
@@ -200,14 +273,14 @@ impl World {
             let Some(made) = self.made.get(&wanted.vid) else { continue };
             let org = made.header().org;
             let was_always_in = !self.script.was_out(self.cast.org_numbers[&org]);
-            let is_excused = made.header().kind.is_content() && self.is_past(wanted);
+            let is_excused = made.header().kind.is_content() && self.is_past(wanted) || self.is_stolen(made);
             let found: Option<Precedence> = reference.store.get(slot).map(super::store::Row::precedence);
             if was_always_in
                 && !is_excused
                 && node.standing(&org) == Standing::Member
                 && found.is_none_or(|found| found < *wanted)
             {
-                return Err(format!("{} was acknowledged by n{number} and is lost", super::driver::describe(made)));
+                return Err(format!("P5: {} was acknowledged by n{number} and is lost", super::driver::describe(made)));
             }
         }
         Ok(())

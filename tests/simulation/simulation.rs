@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod options;
 mod random;
+mod revoking;
 mod settling;
 mod store;
 mod sweep;

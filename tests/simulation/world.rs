@@ -75,6 +75,8 @@ pub(super) enum Event {
     Keepalive { link: usize },
     /// Somebody publishes, joins, leaves.
     Act,
+    /// An organisation sees to the device that was stolen from it.
+    Revoke,
     /// Something breaks.
     Fault,
     /// Something is whole again.
@@ -156,7 +158,7 @@ impl World {
     fn new(options: Options) -> World {
         let mut random =
             Random::new(options.seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(options.nodes as u64));
-        let cast = Cast::new(&mut random, options.nodes, options.byzantine_percent, options.faults.memberships);
+        let cast = Cast::new(&mut random, &options);
         let network = Network::new(options.nodes, &options, random.fork());
         let mut world = World {
             history: History::new(options.recording),
@@ -200,6 +202,9 @@ impl World {
             }
             self.script.set_in(org, is_in);
         }
+        for vouch in self.second_vouches() {
+            rows.insert(Slot::of(vouch.header()), Row { version: vouch, lapsed: false });
+        }
         for version in self.opening_records() {
             rows.insert(Slot::of(version.header()), Row { version, lapsed: false });
         }
@@ -217,7 +222,7 @@ impl World {
                 Role::Newcomer(_) => Rows::new(),
                 Role::Outsider => public.clone(),
             };
-            let byzantine = is_byzantine.then(|| Byzantine::new(&mut self.random));
+            let byzantine = is_byzantine.then(|| Byzantine::new(&mut self.random, &self.cast, self.options.active_ms));
             self.history.counts.byzantine_nodes += u64::from(is_byzantine);
             let machine = Machine {
                 key,
@@ -260,6 +265,25 @@ impl World {
         }
         self.after(2_000_000, Event::Act);
         self.after(5_000_000, Event::Fault);
+        if let Some(wait_us) = self.plan_theft() {
+            self.after(wait_us, Event::Revoke);
+        }
+    }
+
+    /// Where the charter wants two vouches, two founders speak for everybody who is, or will be, invited.
+    fn second_vouches(&mut self) -> Vec<Rc<SignedVersion>> {
+        if self.cast.charter.text.vouches_needed < 2 {
+            return Vec::new();
+        }
+        let role = |org: &usize| self.cast.organisations[*org].role;
+        let orgs = 0..self.cast.organisations.len();
+        let founders = orgs.clone().filter(|org| role(org) == Role::Founder).take(2);
+        let pairs: Vec<(usize, usize)> = founders
+            .flat_map(|founder| orgs.clone().map(move |org| (founder, org)))
+            .filter(|(_, org)| matches!(role(org), Role::Invited(_) | Role::Newcomer(_)))
+            .collect();
+        let hlc = Hlc::new(BEGIN_MS, 1);
+        pairs.into_iter().map(|(founder, org)| self.make(self.cast.vouch(founder, org, hlc))).collect()
     }
 
     fn live(&mut self) -> Checked {
@@ -298,6 +322,7 @@ impl World {
             Event::Opened { link } => self.connect(link, 0),
             Event::Keepalive { link } => self.keepalive(link),
             Event::Act => self.act(),
+            Event::Revoke => self.revoke(),
             Event::Fault => self.fault(),
             Event::Undo(undo) => self.undo(undo),
             Event::Snapshot(machine) => {

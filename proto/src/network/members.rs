@@ -13,6 +13,7 @@ pub use explanation::{Explanation, Missing, ObjectionHeard, VouchHeard, Way, Wei
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::charter::Charter;
+use crate::canary::{Canary, is_out};
 use crate::id::OrgId;
 use crate::key::PublicKey;
 use crate::time::Hlc;
@@ -117,7 +118,8 @@ impl Standings {
             for subject in vouched_for.get(&voucher).into_iter().flatten() {
                 let missing = missing.entry(*subject).or_insert(charter.vouches_needed);
                 *missing = missing.saturating_sub(1);
-                if *missing == 0 && statements.acceptances.contains_key(subject) && participants.insert(*subject) {
+                let is_enough = *missing == 0 || is_out(Canary::Admission);
+                if is_enough && statements.acceptances.contains_key(subject) && participants.insert(*subject) {
                     fresh.push(*subject);
                 }
             }

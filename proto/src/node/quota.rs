@@ -9,6 +9,7 @@ use super::batch::{Batch, Source};
 use super::output::{Operation, Outcome, Output};
 use super::spreading::COMPARE_AFTER_DROP_MS;
 use super::{Node, Reject};
+use crate::canary::{Canary, is_out};
 use crate::id::OrgId;
 use crate::kind::{Audience, Class};
 use crate::set::{Index, SetKey, Slot};
@@ -144,7 +145,8 @@ impl Node {
     pub(super) fn displace(&mut self, slot: &Slot, batch: &mut Batch) {
         let Some(max) = self.records_max().filter(|_| slot.key.class() == Class::Record) else { return };
         let places = Places::around(&slot.key);
-        while places.held(self.set(slot.audience)) > max
+        while !is_out(Canary::Quota)
+            && places.held(self.set(slot.audience)) > max
             && let Some(key) = places.nth(self.set(slot.audience), max)
         {
             let slot = Slot { audience: slot.audience, key };

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Batch, Source};
+use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, Vid};
 use crate::kind::{Audience, Class};
 use crate::network::members::Standing;
@@ -68,7 +69,7 @@ impl Node {
     /// Takes out of the sets the content that the organisation's effective card does not bear out. That card also decides
     /// what may come back to where the store lost something.
     fn expel_not_borne_out(&mut self, org: &OrgId, operations: &mut Vec<Operation>) {
-        let Some(card) = self.trust.card(org).cloned() else { return };
+        let Some(card) = self.trust.card(org).filter(|_| !is_out(Canary::Revocation)).cloned() else { return };
         for class in [Class::Upkeep, Class::Record] {
             let redactions: BTreeSet<Vid> = self.redactions.vids().collect();
             let leaves = |device: &_, entry: &Entry| {
