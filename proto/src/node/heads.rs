@@ -54,6 +54,8 @@ struct Known {
     heads: Vec<Head>,
     complete_as_of: Option<Hlc>,
     lacking_since: Option<UnixMillis>,
+    /// How many versions the head counts, and how many of them were here when that began.
+    lacking: (u64, u64),
     /// When sets were last compared because of it.
     compared_at: UnixMillis,
 }
@@ -209,7 +211,7 @@ impl Node {
 
     pub(super) fn mind_heads(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         self.check_heads(now, outputs);
-        self.look_for_what_lacks(now);
+        self.look_for_what_lacks(now, outputs);
         self.follow_comparisons(now);
         for audience in Audience::ALL {
             self.sign_head_if_due(now, audience, outputs);
@@ -270,8 +272,7 @@ impl Node {
             } else if !is_moving && known.lacking_since.is_none() {
                 known.lacking_since = Some(now);
                 self.heads.lacking.insert(at);
-                let (wanted, found) = (head.cover.count, found.count);
-                outputs.push(Output::Notice(Notice::Lacking { org, audience, wanted, found }));
+                known.lacking = (head.cover.count, found.count);
             }
             if !is_complete && let Some(signer) = self.heads.signer.as_mut().filter(|_| own == Some(org)) {
                 // By another node of this organisation, which had not heard of the latest change.
@@ -284,12 +285,17 @@ impl Node {
     }
 
     /// Whoever withholds something is not the only one who has it: all peers are asked, and another one is looked for.
-    fn look_for_what_lacks(&mut self, now: UnixMillis) {
+    fn look_for_what_lacks(&mut self, now: UnixMillis, outputs: &mut Vec<Output>) {
         let mut due = [false; 2];
         for at in &self.heads.lacking {
             let Some(known) = self.heads.known.get_mut(at) else { continue };
-            let since = known.lacking_since.unwrap_or(now).max(known.compared_at);
-            if now.saturating_sub(since) >= LACKING_RETRY_MS {
+            let began = known.lacking_since.unwrap_or(now);
+            if now.saturating_sub(began.max(known.compared_at)) >= LACKING_RETRY_MS {
+                // People are told of what did not come by itself: a head may be faster than a record.
+                if known.compared_at < began {
+                    let ((audience, org), (wanted, found)) = (*at, known.lacking);
+                    outputs.push(Output::Notice(Notice::Lacking { org, audience, wanted, found }));
+                }
                 known.compared_at = now;
                 due[usize::from(at.0.number())] = true;
             }

@@ -205,7 +205,7 @@ pub enum Notice {
         /// Of which records.
         audience: Audience,
     },
-    /// By its newest head an organisation has something that is not here, or not as it is here.
+    /// By its newest head an organisation has something that is not here, or not as it is here, and it did not come within a minute.
     Lacking {
         /// The organisation.
         org: OrgId,
