@@ -82,7 +82,7 @@ impl Redactions {
 
     /// Something entered or left the sets.
     pub(super) fn note_change(&mut self) {
-        self.is_due = !self.followed.is_empty();
+        self.is_due = !self.followed.is_empty() || self.said.iter().any(|said| !said.erasures.is_empty());
     }
 
     /// Takes from the organisation's share of what goes first. False when it is used up.
@@ -230,7 +230,10 @@ impl Node {
     /// What a receipt for this audience should say now: what it says already and still holds, and what was erased since.
     fn to_confirm(&self, now: UnixMillis, audience: Audience) -> Vec<Erasure> {
         let said = &self.redactions.said[usize::from(audience.number())];
-        let kept = said.erasures.iter().filter(|erasure| !is_old(now, erasure));
+        // A redaction that left with its organisation or device leaves nothing to promise: older versions may come back with them.
+        let here = self.redactions.followed.iter().filter(|(slot, _)| slot.audience == audience);
+        let here: BTreeSet<_> = here.map(|(_, followed)| (followed.org, followed.redaction.record)).collect();
+        let kept = said.erasures.iter().filter(|erasure| !is_old(now, erasure) && here.contains(&erasure.key()));
         // Noted by a clock that was ahead: a receipt confirms nothing of its future.
         let kept = kept.map(|erasure| Erasure { erased_ms: erasure.erased_ms.min(now), ..*erasure });
         let mut erasures: BTreeMap<(OrgId, RecordId), (Hlc, Erasure)> =

@@ -40,6 +40,7 @@ impl Node {
             return;
         }
         batch.notices.push(Notice::MembersChanged);
+        self.redactions.note_change();
         for trust::Change { org, before, after, entering } in changes {
             for version in entering {
                 let is_learnt = learnt.iter().any(|(_, _, vid)| *vid == version.vid());

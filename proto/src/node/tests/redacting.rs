@@ -8,6 +8,7 @@ use super::world::*;
 use crate::id::RecordId;
 use crate::kind::Kind;
 use crate::limits::{RECEIPT_ERASURES_MAX, REDACTION_LEASE_DAYS_MAX};
+use crate::network::statement::statement_record_id;
 use crate::redaction::{Erasure, Receipt, Redaction};
 use crate::set::SetKey;
 use crate::sync::write_keys;
@@ -16,6 +17,7 @@ use crate::v1;
 use crate::v1::frame::Content;
 use crate::version::Header;
 use ed25519_dalek::{Signer, SigningKey};
+use prost::Message;
 
 /// To whom, and which envelopes.
 type Pushed = (Vec<Peer>, Vec<Vec<u8>>);
@@ -215,6 +217,30 @@ fn a_restart_forgets_no_redaction_and_confirms_nothing_twice() {
     world.tick(u64::from(REDACTION_LEASE_DAYS_MAX) * DAY_MS);
     wait_for_receipts(&mut world);
     assert!(!world.log.iter().any(|(_, output)| matches!(output, Output::Sign { .. })));
+}
+
+#[test]
+fn what_was_confirmed_of_an_organisation_that_left_is_confirmed_no_more() {
+    let mut world = World::new(3);
+    world.link(1, 2);
+    let versions = urgent(&world, 0, "refuge");
+    world.publish(1, versions);
+    wait_for_receipts(&mut world);
+    assert_eq!(confirmed(&world, 1, 1), [record(&world, 0, "refuge")]);
+    let (org, network) = (&world.orgs[0], world.network());
+    let place = statement_record_id(&org.id, Kind::LEAVE, None);
+    let at = Hlc::new(world.now, 0);
+    let body = v1::Leave { reason: "x".into() }.encode_to_vec();
+    let leave = org.sign(&org.device, network, Kind::LEAVE, place, at, &body);
+    // Back at once, and with it only what a node has that was away: the older version.
+    let back = org.sign(&org.device, network, Kind::LEAVE, place, Hlc::new(world.now, 1), b"");
+    let old = org.service(network, "refuge", "12 Mill Lane", Hlc::new(NOW - 1_000, 0));
+    world.publish(1, vec![leave]);
+    assert!(world.stores[1].values().all(|(version, _)| version.header().kind != Kind::REDACTION), "all of it left");
+    world.publish(1, vec![back, old]);
+    wait_for_receipts(&mut world);
+    assert_eq!(world.name_at(1, 0, "refuge").as_deref(), Some("12 Mill Lane"));
+    assert_eq!(confirmed(&world, 1, 1), []);
 }
 
 #[test]
