@@ -64,7 +64,7 @@ impl World {
         };
         // People forget some: those leave all the same.
         let is_lost = |version: &&Rc<SignedVersion>| {
-            let is_remembered = version.vid().0[0] % 2 == 0;
+            let is_remembered = version.vid().0[0].is_multiple_of(2);
             version.header().kind == Kind::SERVICE && self.is_stolen(version) && is_remembered
         };
         let rows = self.machines[machine].store.rows().values();

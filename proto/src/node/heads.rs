@@ -72,6 +72,9 @@ struct Signer {
     incarnation: u64,
     /// By audience number: when records changed last, unless a head was asked for since.
     changed_at: [Option<UnixMillis>; 2],
+    /// By audience number: another node of the organisation has signed a head that does not fit here. Two that differ for long
+    /// must not answer each other at once for ever.
+    differs: [bool; 2],
     /// When a head was asked for last.
     asked_at: [Option<UnixMillis>; 2],
     /// A peer's set was equal since the start.
@@ -126,6 +129,7 @@ impl Node {
         self.heads.signer = Some(Signer {
             incarnation,
             changed_at: [None; 2],
+            differs: [false; 2],
             asked_at: [None; 2],
             has_compared: [false; 2],
             started_at: None,
@@ -276,7 +280,7 @@ impl Node {
             }
             if !is_complete && let Some(signer) = self.heads.signer.as_mut().filter(|_| own == Some(org)) {
                 // By another node of this organisation, which had not heard of the latest change.
-                signer.changed_at[usize::from(audience.number())].get_or_insert(now);
+                signer.differs[usize::from(audience.number())] = true;
             }
             if (known.complete_as_of, known.lacking_since) != before {
                 outputs.push(Output::Notice(Notice::Completeness { org, audience }));
@@ -345,7 +349,7 @@ impl Node {
         }
         let age = |at: Option<UnixMillis>| at.map(|at| now.saturating_sub(at));
         let is_settled = age(signer.changed_at[number]).is_some_and(|age| age >= HEAD_QUIET_MS)
-            || signer.changed_at[number].is_some()
+            || (signer.changed_at[number].is_some() || signer.differs[number])
                 && age(signer.asked_at[number]).is_none_or(|age| age >= HEAD_INTERVAL_MS);
         let is_old = age(previous.as_ref().map(|head| head.hlc.ms())).is_none_or(|age| age >= HEAD_AGE_MS_MAX);
         let may_ask = age(signer.asked_at[number]).is_none_or(|age| age >= HEAD_QUIET_MS);
@@ -353,7 +357,7 @@ impl Node {
             return;
         }
         let incarnation = signer.incarnation;
-        (signer.changed_at[number], signer.asked_at[number]) = (None, Some(now));
+        (signer.changed_at[number], signer.differs[number], signer.asked_at[number]) = (None, false, Some(now));
         let owes_copy = std::mem::take(&mut signer.owes_copy[number]);
         // That there are records for members is nothing that their absence should tell: no head before the first.
         if is_silent && self.records_of(audience, org).next().is_none() {

@@ -122,6 +122,23 @@ fn a_batch_of_changes_has_one_head_and_changes_that_go_on_have_one_each_half_min
 }
 
 #[test]
+fn two_nodes_of_an_organisation_that_differ_for_long_sign_one_head_each_half_minute() {
+    let mut world = pair();
+    asked_to_sign(&mut world);
+    for n in 0..20 {
+        let at = Hlc::new(world.now, n);
+        let other = world.service(0, "held back", "Here", 0);
+        let org = &world.orgs[0];
+        let by_other = head_by(&world, &org.device, org.id, at, 8, &cover(&[&other], at));
+        assert_eq!(names(&world.publish(0, vec![by_other])), ["published"]);
+        world.tick(1_500);
+        world.tick(1_500);
+    }
+    let expected = 60_000 / HEAD_INTERVAL_MS as usize;
+    assert!((1..=expected + 1).contains(&asked_to_sign(&mut world)));
+}
+
+#[test]
 fn a_head_is_signed_anew_before_a_day_has_passed() {
     let mut world = pair();
     let before = completeness(&world, 1).unwrap().head;
@@ -346,7 +363,8 @@ fn a_head_of_another_node_of_the_organisation_that_lacks_the_latest_change_is_fo
     let late = org.sign(&org.device, world.network(), Kind::HEAD, record, at, &body);
     world.publish(1, vec![late]);
     assert!(completeness(&world, 1).unwrap().head == at);
-    world.settle();
+    // The node has signed one itself just now.
+    (0..=HEAD_INTERVAL_MS / 1_000).for_each(|_| world.tick(1_000));
     let told = completeness(&world, 1).unwrap();
     assert!(told.head > at && told.complete_as_of == Some(told.head), "{told:?}");
 }
