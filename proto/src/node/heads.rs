@@ -33,6 +33,8 @@ pub(super) const HEAD_ENTRIES_PER_TICK: usize = 65_536;
 pub(super) const LACKING_RETRY_MS: u64 = 60_000;
 /// Records that are so much newer than their newest head ask for another one, in milliseconds: no honest signer takes so long.
 pub(super) const HEAD_LATE_MS: u64 = 60 * 60 * 1_000;
+/// Heads of one other copy of this node that are answered with an own one.
+pub(super) const COPY_ANSWERS_MAX: u32 = 16;
 
 /// Heads in the sets, and what was found by them.
 #[derive(Debug, Default)]
@@ -82,8 +84,8 @@ struct Signer {
     started_at: Option<UnixMillis>,
     second_copy_at: Option<Hlc>,
     set_back_at: Option<Hlc>,
-    /// Incarnation of the copy that was last met.
-    copy_met: Option<u64>,
+    /// Incarnation of the copy that was last met, and how many of its heads were answered.
+    copy_met: Option<(u64, u32)>,
     /// By audience number: a head is due although the newest one fits, for that is another copy's.
     owes_copy: [bool; 2],
 }
@@ -102,8 +104,11 @@ impl Signer {
             return None;
         }
         self.second_copy_at = Some(head.hlc);
-        if self.copy_met.replace(head.incarnation) != Some(head.incarnation) {
-            // Once: the people at the other copy hear of this one by its head, and its answer to that ends here.
+        // The people at the other copy hear of this one by its head. That may be superseded before it is there, as two copies take
+        // each other's links; so more than one head is answered, and not for ever.
+        let answered = self.copy_met.filter(|(met, _)| *met == head.incarnation).map_or(0, |(_, answered)| answered);
+        if answered < COPY_ANSWERS_MAX {
+            self.copy_met = Some((head.incarnation, answered + 1));
             let number = usize::from(audience.number());
             (self.changed_at[number], self.owes_copy[number]) = (self.changed_at[number].or(self.started_at), true);
         }
