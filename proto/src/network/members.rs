@@ -72,8 +72,10 @@ impl Statements {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standings {
     standings: BTreeMap<OrgId, Standing>,
-    vouched_by: BTreeMap<OrgId, BTreeSet<OrgId>>,
-    objected_by: BTreeMap<OrgId, BTreeSet<OrgId>>,
+    /// (for whom, who vouches).
+    vouched_by: BTreeSet<(OrgId, OrgId)>,
+    /// (to whom, who objects).
+    objected_by: BTreeSet<(OrgId, OrgId)>,
     /// Who is vouched for by an invitation alone, with its inviter.
     invited_by: BTreeMap<OrgId, OrgId>,
 }
@@ -85,37 +87,36 @@ impl Standings {
     /// organisations in P. Members are P without those who left and those objected to by at least `objections_needed`
     /// organisations of P. An invitation counts as its inviter's vouch unless two organisations claim its key, or the inviter
     /// has taken a vouch for that organisation back.
+    ///
+    /// Sorted lists and no small allocations: a newcomer evaluates ten thousand organisations hundreds of times while they come in.
     pub fn evaluate(charter: &Charter, statements: &Statements) -> Standings {
-        let mut claims: BTreeMap<(OrgId, PublicKey), BTreeSet<OrgId>> = BTreeMap::new();
+        // By inviter and key: a stranger's own invitation over the same key must not touch a participant's.
+        let mut claims: Vec<(OrgId, PublicKey, OrgId)> = Vec::new();
         for (org, accepted) in &statements.acceptances {
-            // By inviter and key: a stranger's own invitation over the same key must not touch a participant's.
-            if let Some(invitation) = accepted.invitation.filter(|(inviter, _)| inviter != org) {
-                claims.entry(invitation).or_default().insert(*org);
-            }
+            let invitation = accepted.invitation.filter(|(inviter, _)| inviter != org);
+            claims.extend(invitation.map(|(inviter, key)| (inviter, key, *org)));
         }
-        let mut vouchers: BTreeMap<OrgId, BTreeSet<OrgId>> = BTreeMap::new();
-        for (from, to) in &statements.vouches {
-            vouchers.entry(*to).or_default().insert(*from);
-        }
-        let mut invited_by: BTreeMap<OrgId, OrgId> = BTreeMap::new();
-        for (org, accepted) in &statements.acceptances {
-            let sole = accepted.invitation.filter(|claim| claims.get(claim).is_some_and(|orgs| orgs.iter().eq([org])));
-            if let Some((inviter, _)) = sole.filter(|(inviter, _)| !statements.taken_back.contains(&(*inviter, *org)))
-                && vouchers.entry(*org).or_default().insert(inviter)
+        claims.sort_unstable();
+        let claims: Vec<&[(OrgId, PublicKey, OrgId)]> = claims.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
+        let mut vouches: Vec<(OrgId, OrgId)> = statements.vouches.iter().copied().collect();
+        let mut invited_by: Vec<(OrgId, OrgId)> = Vec::new();
+        for claim in &claims {
+            if let [(inviter, _, org)] = claim
+                && !statements.taken_back.contains(&(*inviter, *org))
+                && !statements.vouches.contains(&(*inviter, *org))
             {
-                invited_by.insert(*org, inviter);
+                vouches.push((*inviter, *org));
+                invited_by.push((*org, *inviter));
             }
         }
+        vouches.sort_unstable();
         // Each round looks only at those for whom a new participant vouches, so the whole is linear in the vouches.
-        let mut vouched_for: BTreeMap<OrgId, Vec<OrgId>> = BTreeMap::new();
-        for (to, from) in &vouchers {
-            from.iter().for_each(|from| vouched_for.entry(*from).or_default().push(*to));
-        }
         let mut participants = charter.founders.clone();
         let mut missing: BTreeMap<OrgId, u32> = BTreeMap::new();
         let mut fresh: Vec<OrgId> = participants.iter().copied().collect();
         while let Some(voucher) = fresh.pop() {
-            for subject in vouched_for.get(&voucher).into_iter().flatten() {
+            let first = vouches.partition_point(|(from, _)| *from < voucher);
+            for (_, subject) in vouches[first..].iter().take_while(|(from, _)| *from == voucher) {
                 let missing = missing.entry(*subject).or_insert(charter.vouches_needed);
                 *missing = missing.saturating_sub(1);
                 let is_enough = *missing == 0 || is_out(Canary::Admission);
@@ -125,27 +126,23 @@ impl Standings {
             }
         }
         // What strangers say depends on who was listening: it must not show.
-        for voices in vouchers.values_mut() {
-            voices.retain(|voucher| participants.contains(voucher));
-        }
-        vouchers.retain(|_, voices| !voices.is_empty());
-        invited_by.retain(|_, inviter| participants.contains(inviter));
-        let mut standings: BTreeMap<OrgId, Standing> = BTreeMap::new();
-        for (_, claimants) in claims.iter().filter(|((inviter, _), _)| participants.contains(inviter)) {
-            for org in claimants.iter().take(CLAIMANTS_PER_INVITATION_MAX) {
-                standings.insert(*org, Standing::Claimant);
-            }
-        }
-        let mut objected_by: BTreeMap<OrgId, BTreeSet<OrgId>> = BTreeMap::new();
-        for (from, to) in statements.objections.iter().filter(|(from, _)| participants.contains(from)) {
-            objected_by.entry(*to).or_default().insert(*from);
-        }
+        let of_participants = |said: &mut dyn Iterator<Item = (OrgId, OrgId)>| -> BTreeSet<(OrgId, OrgId)> {
+            said.filter(|(from, _)| participants.contains(from)).map(|(from, to)| (to, from)).collect()
+        };
+        let vouched_by = of_participants(&mut vouches.into_iter());
+        let objected_by = of_participants(&mut statements.objections.iter().copied());
+        invited_by.retain(|(_, inviter)| participants.contains(inviter));
+        let claimants = claims.iter().filter(|claim| claim.first().is_some_and(|(by, _, _)| participants.contains(by)));
+        let claimants = claimants.flat_map(|claim| claim.iter().take(CLAIMANTS_PER_INVITATION_MAX));
+        let claimants = claimants.map(|(_, _, org)| org).filter(|org| !participants.contains(*org));
+        let mut standings: Vec<(OrgId, Standing)> = claimants.map(|org| (*org, Standing::Claimant)).collect();
         for org in &participants {
-            let objections = objected_by.get(org).map_or(0, BTreeSet::len);
+            let objections = about(&objected_by, org).count();
             let is_member = statements.left(org).is_none() && objections < charter.objections_needed as usize;
-            standings.insert(*org, if is_member { Standing::Member } else { Standing::Participant });
+            standings.push((*org, if is_member { Standing::Member } else { Standing::Participant }));
         }
-        Standings { standings, vouched_by: vouchers, objected_by, invited_by }
+        let (standings, invited_by) = (standings.into_iter().collect(), invited_by.into_iter().collect());
+        Standings { standings, vouched_by, objected_by, invited_by }
     }
 
     /// Standing of one organisation.
@@ -158,18 +155,42 @@ impl Standings {
         self.standings.iter().map(|(org, standing)| (org, *standing))
     }
 
+    /// Organisations whose standing is another than `before`: organisation, standing before, standing now.
+    pub fn changed_from<'a>(&'a self, before: &'a Standings) -> impl Iterator<Item = (OrgId, Standing, Standing)> + 'a {
+        // Few differ, and both lists are sorted: whoever stands in both with the same standing is passed over in step.
+        let (mut old, mut new) = (before.iter().peekable(), self.iter().peekable());
+        std::iter::from_fn(move || {
+            loop {
+                let (was, is) = (old.peek().copied(), new.peek().copied());
+                let org = was.iter().chain(&is).map(|(org, _)| **org).min()?;
+                let was = was.filter(|(at, _)| **at == org).and_then(|_| old.next());
+                let is = is.filter(|(at, _)| **at == org).and_then(|_| new.next());
+                let standing = |found: Option<(&OrgId, Standing)>| found.map_or(Standing::Stranger, |found| found.1);
+                if standing(was) != standing(is) {
+                    return Some((org, standing(was), standing(is)));
+                }
+            }
+        })
+    }
+
     /// Participants that vouch for an organisation, by statement or invitation.
-    pub fn vouched_by(&self, org: &OrgId) -> impl Iterator<Item = &OrgId> {
-        self.vouched_by.get(org).into_iter().flatten()
+    pub fn vouched_by<'a>(&'a self, org: &'a OrgId) -> impl Iterator<Item = &'a OrgId> {
+        about(&self.vouched_by, org)
     }
 
     /// Participants that object to an organisation.
-    pub fn objected_by(&self, org: &OrgId) -> impl Iterator<Item = &OrgId> {
-        self.objected_by.get(org).into_iter().flatten()
+    pub fn objected_by<'a>(&'a self, org: &'a OrgId) -> impl Iterator<Item = &'a OrgId> {
+        about(&self.objected_by, org)
     }
 
     /// Who vouches for an organisation by an invitation alone, which no other organisation claims.
     pub fn invited_by(&self, org: &OrgId) -> Option<&OrgId> {
         self.invited_by.get(org)
     }
+}
+
+/// Who says something about this organisation.
+fn about<'a>(said: &'a BTreeSet<(OrgId, OrgId)>, org: &'a OrgId) -> impl Iterator<Item = &'a OrgId> {
+    let of_org = said.range((*org, OrgId::default())..).take_while(move |(about, _)| about == org);
+    of_org.map(|(_, by)| by)
 }

@@ -185,14 +185,10 @@ impl Trust {
         let after = Standings::evaluate(&self.charter, &self.statements());
         let before = std::mem::replace(&mut self.standings, after);
         let mut changes: BTreeMap<OrgId, Change> = BTreeMap::new();
-        let orgs: Vec<OrgId> = before.iter().chain(self.standings.iter()).map(|(org, _)| *org).collect();
-        for org in orgs {
-            let (was, is) = (before.of(&org), self.standings.of(&org));
-            if was != is {
-                changes.insert(org, Change { org, before: was, after: is, entering: Vec::new() });
-            }
+        for (org, was, is) in self.standings.changed_from(&before) {
+            changes.insert(org, Change { org, before: was, after: is, entering: Vec::new() });
         }
-        for ((org, _), place) in &mut self.places {
+        for ((org, _), place) in self.places.iter_mut().filter(|(_, place)| place.outside.is_some()) {
             let standing = self.standings.of(org);
             if standing == Standing::Stranger {
                 continue;
@@ -222,12 +218,19 @@ impl Trust {
 
     fn statements(&self) -> Statements {
         let mut statements = Statements::default();
+        let withdrawn = self.places.iter().filter(|(_, place)| matches!(place.statement, Statement::Withdrawn));
+        let withdrawn: BTreeSet<(OrgId, RecordId)> = withdrawn.map(|(at, _)| *at).collect();
         for ((org, _), place) in &self.places {
             match &place.statement {
                 Statement::Acceptance(invitation) => {
                     let invitation = invitation.as_ref().filter(|_| place.invitation_holds == Some(true));
                     let invitation = invitation.map(|invitation| (invitation.inviter, invitation.one_time_key));
-                    if let Some((inviter, _)) = invitation.filter(|(inviter, _)| self.has_taken_back(inviter, org)) {
+                    // A withdrawal does not say of whom it speaks, but it stands where the vouch stood.
+                    let vouch = |inviter| (inviter, statement_record_id(&inviter, Kind::VOUCH, Some(org)));
+                    let withdrew = |inviter| withdrawn.range((inviter, RecordId::default())..).next();
+                    let has_withdrawn = |inviter| withdrew(inviter).is_some_and(|(by, _)| *by == inviter);
+                    let is_taken_back = |inviter| has_withdrawn(inviter) && withdrawn.contains(&vouch(inviter));
+                    if let Some((inviter, _)) = invitation.filter(|(inviter, _)| is_taken_back(*inviter)) {
                         statements.taken_back.insert((inviter, *org));
                     }
                     statements.acceptances.insert(*org, Accepted { hlc: place.precedence.hlc, invitation });
@@ -239,12 +242,6 @@ impl Trust {
             }
         }
         statements
-    }
-
-    /// A withdrawal does not say of whom it speaks, but it stands where the vouch stood.
-    fn has_taken_back(&self, inviter: &OrgId, org: &OrgId) -> bool {
-        let place = (*inviter, statement_record_id(inviter, Kind::VOUCH, Some(org)));
-        self.places.get(&place).is_some_and(|place| matches!(place.statement, Statement::Withdrawn))
     }
 
     fn drop_organisation(&mut self, org: &OrgId) {

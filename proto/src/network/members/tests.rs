@@ -306,6 +306,17 @@ proptest! {
     }
 
     #[test]
+    fn what_changed_between_two_evaluations_is_named_once_and_nothing_else(
+        before in anything_said(), after in anything_said(), needed in (1u32..4, 1u32..4),
+    ) {
+        let evaluated = |said| Standings::evaluate(&charter(needed.0, needed.1), said);
+        let (before, after) = (evaluated(&before), evaluated(&after));
+        let everybody = (0..=u8::MAX).map(org).map(|org| (org, before.of(&org), after.of(&org)));
+        let expected: Vec<(OrgId, Standing, Standing)> = everybody.filter(|(_, was, is)| was != is).collect();
+        prop_assert_eq!(after.changed_from(&before).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn one_more_vouch_never_removes_a_participant(
         said in anything_said(), voucher in ORGS, subject in ORGS, needed in (1u32..4, 1u32..4),
     ) {
