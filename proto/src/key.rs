@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
+use crate::canary::{Canary, is_out};
 use crate::id::{IdError, parse_hex};
 
 /// Length of an Ed25519 signature, in bytes.
@@ -75,7 +76,7 @@ impl PublicKey {
         if point.compress().to_bytes() != bytes {
             return Err(KeyError::NotAPoint);
         }
-        if point.is_small_order() || !point.is_torsion_free() {
+        if !is_out(Canary::WeakKey) && (point.is_small_order() || !point.is_torsion_free()) {
             return Err(KeyError::Weak);
         }
         Ok(PublicKey(bytes))
@@ -90,6 +91,10 @@ impl PublicKey {
     pub fn verify(&self, domain: Domain, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| BadSignature)?;
+        if is_out(Canary::StrictSignature) {
+            return ed25519_dalek::Verifier::verify(&key, &domain.signing_bytes(message), &signature)
+                .map_err(|_| BadSignature);
+        }
         key.verify_strict(&domain.signing_bytes(message), &signature).map_err(|_| BadSignature)
     }
 }

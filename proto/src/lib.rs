@@ -18,10 +18,7 @@
 //! | [`node`] | the state machine that composes the above | `spec/06-link.md` |
 //! | [`limits`] | every limit, with its reason | `spec/08-limits.md` |
 
-#[cfg(feature = "canaries")]
 pub mod canary;
-#[cfg(not(feature = "canaries"))]
-mod canary;
 pub mod compression;
 pub mod head;
 pub mod id;

@@ -198,3 +198,46 @@ fn the_supply_checks_find_what_they_look_for() {
         assert_eq!(banned(&rules(), &bad).len(), count, "{bad:?}");
     }
 }
+
+/// Crates whose purpose is to fetch what an address names.
+const FETCHERS: [&str; 8] = ["reqwest", "ureq", "curl", "isahc", "surf", "attohttpc", "minreq", "webbrowser"];
+
+/// What a product crate is built from on Linux, `name version features` on each line.
+fn tree(package: &str) -> String {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", package, "--edges", "normal", "--prefix", "none"])
+        .args(["--target", "x86_64-unknown-linux-gnu", "--format", "{p} {f}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    String::from_utf8_lossy(&tree.stdout).into_owned()
+}
+
+fn fetchers(tree: &str) -> Vec<&str> {
+    tree.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| FETCHERS.contains(name)).collect()
+}
+
+/// Whether the calls are built in that take a public key beside the secret one, or none at all (RUSTSEC-2022-0093).
+fn has_calls_with_two_keys(tree: &str) -> bool {
+    tree.lines().any(|line| line.starts_with("ed25519-dalek ") && line.contains("hazmat"))
+}
+
+#[test]
+fn nothing_that_fetches_addresses_is_built_into_node_or_command_line() {
+    for package in ["fingerpost-daemon", "fingerpost-cli"] {
+        let tree = tree(package);
+        assert!(tree.contains("rustls "), "the tree was read: {tree}");
+        assert_eq!(fetchers(&tree), Vec::<&str>::new(), "{package}");
+    }
+    assert_eq!(fetchers("tokio v1.54.1 net\nureq v3.0.0 tls\n"), ["ureq"]);
+}
+
+#[test]
+fn no_call_is_built_in_that_takes_a_public_key_beside_the_secret_one() {
+    for package in ["fingerpost-proto", "fingerpost-daemon", "fingerpost-cli"] {
+        let tree = tree(package);
+        assert!(tree.contains("ed25519-dalek "), "the tree was read: {tree}");
+        assert!(!has_calls_with_two_keys(&tree), "{package}");
+    }
+    assert!(has_calls_with_two_keys("ed25519-dalek v3.0.0 fast,hazmat,zeroize\n"));
+}

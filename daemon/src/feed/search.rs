@@ -2,6 +2,7 @@
 //!
 //! Always: at most [`SCAN_RECORDS_MAX`] records are read, and the answer says when there were more.
 
+use fingerpost_proto::canary::{Canary, is_out};
 use fingerpost_proto::id::RecordId;
 use fingerpost_proto::kind::Kind;
 use fingerpost_proto::v1;
@@ -22,7 +23,8 @@ pub(crate) struct Found {
 /// Ids of the visible records of `kind` that pass, by record id.
 pub(crate) fn scan(reader: &Reader<'_>, kind: Kind, passes: impl Fn(&Entry) -> bool) -> Result<Found, Refusal> {
     let mut ids = Vec::new();
-    for offset in (0..SCAN_RECORDS_MAX).step_by(CHUNK_RECORDS) {
+    let records_max = if is_out(Canary::SearchBound) { usize::MAX } else { SCAN_RECORDS_MAX };
+    for offset in (0..records_max).step_by(CHUNK_RECORDS) {
         let entries = reader.scan_chunk(kind, offset, CHUNK_RECORDS)?;
         ids.extend(entries.iter().filter(|entry| passes(entry)).map(|entry| entry.record));
         if entries.len() < CHUNK_RECORDS {

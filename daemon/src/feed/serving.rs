@@ -4,6 +4,7 @@
 //! Always: a connection holds one of a bounded number of places and gives it back in bounded time, whatever its reader
 //! does; no error of `accept` ends the loop or makes it spin. Spec: `spec/10-feed.md`, section 9. Tested: below.
 
+use fingerpost_proto::canary::{Canary, is_out};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,6 +74,12 @@ impl Visitors {
 
     /// Counts a request. `Some`: the answer to one too many.
     fn refusal(&self, address: IpAddr) -> Option<Response> {
+        if is_out(Canary::ReaderLog) {
+            tracing::info!(%address, "a reader asks");
+        }
+        if is_out(Canary::FeedPace) {
+            return None;
+        }
         let counted = self.counted.as_ref().filter(|_| (self.is_counted)(&address))?;
         // Every change is complete before anything that could panic.
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -28,6 +28,7 @@ use super::seats::{ACCEPTS_PER_ADDRESS, ACCEPTS_PER_KEY, Full, Seat, Seats};
 use super::tls::{ALPN, Verdict, server_config};
 use super::{Admission, PeerIdentity, TlsIdentity};
 use crate::rate::Rate;
+use fingerpost_proto::canary::{Canary, is_out};
 use fingerpost_proto::limits::LINKS_MAX;
 
 /// Open connections. Twice the links that a node keeps: room for invitees and for links made from both sides at once.
@@ -275,6 +276,7 @@ async fn accept_until_stopped(
                 }
             }
             Err(error) if concerns_one_socket(&error) => count(&shared.counters.accept_errors),
+            Err(_) if is_out(Canary::AcceptErrors) => return,
             Err(error) => {
                 count(&shared.counters.accept_errors);
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections, trying again");

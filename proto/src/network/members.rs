@@ -136,9 +136,10 @@ impl Standings {
         let claimants = claimants.flat_map(|claim| claim.iter().take(CLAIMANTS_PER_INVITATION_MAX));
         let claimants = claimants.map(|(_, _, org)| org).filter(|org| !participants.contains(*org));
         let mut standings: Vec<(OrgId, Standing)> = claimants.map(|org| (*org, Standing::Claimant)).collect();
+        let objections_needed = if is_out(Canary::ObjectionQuorum) { 1 } else { charter.objections_needed as usize };
         for org in &participants {
             let objections = about(&objected_by, org).count();
-            let is_member = statements.left(org).is_none() && objections < charter.objections_needed as usize;
+            let is_member = statements.left(org).is_none() && objections < objections_needed;
             standings.push((*org, if is_member { Standing::Member } else { Standing::Participant }));
         }
         let (standings, invited_by) = (standings.into_iter().collect(), invited_by.into_iter().collect());

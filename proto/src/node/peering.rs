@@ -251,7 +251,7 @@ impl Node {
             self.part(now, peer, v1::ByeCode::WrongNetwork, message, outputs);
             return Ok(());
         }
-        if hello.level_min > PROTOCOL_LEVEL || hello.level < PROTOCOL_LEVEL {
+        if (hello.level_min > PROTOCOL_LEVEL || hello.level < PROTOCOL_LEVEL) && !is_out(Canary::Level) {
             let message = format!(
                 "the peer speaks protocol {} to {}, this node speaks {PROTOCOL_LEVEL}; upgrade the older side",
                 hello.level_min, hello.level

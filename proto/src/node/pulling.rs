@@ -8,6 +8,7 @@ use super::link::{ANSWERED_VERSIONS_MAX, CatchUp, CatchUpStage, Lacking, Request
 use super::output::{Notice, Output};
 use super::reconciling::request;
 use super::{Node, Peer, write_frame};
+use crate::canary::{Canary, is_out};
 use crate::kind::Audience;
 use crate::set::{SetKey, Slot};
 use crate::sync::{opening, opening_of_differing, write_keys};
@@ -43,7 +44,8 @@ impl Node {
                 continue;
             }
             let is_due = |peer: &Peer, link: &super::Link| {
-                let is_due = link.is_greeted && link.is_idle() && link.compare_at[number] <= now;
+                let is_due =
+                    link.is_greeted && link.is_idle() && link.compare_at[number] <= now && !is_out(Canary::CatchUp);
                 is_due && !link.is_mirror && self.shares(peer, audience)
             };
             let due = self.links.iter().filter(|(peer, link)| is_due(peer, link));

@@ -90,7 +90,7 @@ impl Node {
 
     /// Errors: [`Reject::TooManyToday`].
     pub(super) fn check_day(&self, now: UnixMillis, version: &SignedVersion) -> Result<(), Reject> {
-        let Some(share) = Share::of_day(version) else { return Ok(()) };
+        let Some(share) = Share::of_day(version).filter(|_| !is_out(Canary::DayAllowance)) else { return Ok(()) };
         let org = version.header().org;
         match self.allowances.wait_ms(now, &org, share) {
             0 => Ok(()),
@@ -114,7 +114,7 @@ impl Node {
         version: &SignedVersion,
     ) -> Result<(), Reject> {
         let header = version.header();
-        let Some(share) = pushed_share(source, version) else { return Ok(()) };
+        let Some(share) = pushed_share(source, version).filter(|_| !is_out(Canary::PushPace)) else { return Ok(()) };
         if self.allowances.wait_ms(now, &header.org, share) == 0 {
             self.allowances.use_one(now, header.org, share);
             return Ok(());

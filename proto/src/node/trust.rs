@@ -8,6 +8,7 @@ mod cards;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::canary::{Canary, is_out};
 use crate::id::{OrgId, RecordId};
 use crate::key::PublicKey;
 use crate::kind::Kind;
@@ -261,7 +262,7 @@ impl Trust {
         let (mut bytes, mut surplus) = (0, Vec::new());
         for (number, org) in strangers.enumerate() {
             bytes += self.bytes_outside(org);
-            if number >= STRANGERS_MAX || bytes > STRANGER_BYTES_MAX {
+            if (number >= STRANGERS_MAX || bytes > STRANGER_BYTES_MAX) && !is_out(Canary::Strangers) {
                 surplus.push(*org);
             }
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::candidates::{Candidate, Candidates};
 use super::random::Random;
+use crate::canary::{Canary, is_out};
 use crate::limits::LINKS_MAX;
 use crate::node::Peer;
 use crate::time::UnixMillis;
@@ -434,6 +435,7 @@ impl Neighbours {
             match first {
                 None if is_alive => return Some(drawn.peer),
                 None => first = Some(drawn.peer),
+                Some(_) if is_out(Canary::LinkDraw) && !is_alive => {}
                 Some(_) if is_alive => return Some(drawn.peer),
                 Some(first) => return Some(first),
             }

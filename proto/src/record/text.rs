@@ -1,5 +1,6 @@
 //! Rules for the texts, dates and times inside bodies. Spec: `spec/02-records.md`, section 3.
 
+use crate::canary::{Canary, is_out};
 use jiff::civil::{Date, DateTime};
 
 /// True for characters that no text may contain: controls and direction overrides.
@@ -8,6 +9,7 @@ use jiff::civil::{Date, DateTime};
 /// Persian text uses, are allowed.
 fn is_forbidden(character: char, is_running_text: bool) -> bool {
     match character {
+        _ if is_out(Canary::ForbiddenCharacters) => false,
         '\n' | '\t' => !is_running_text,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,

@@ -442,6 +442,20 @@ fn a_node_that_was_set_back_meets_its_own_head_and_signs_as_another_copy_from_th
 }
 
 #[test]
+fn a_copied_home_takes_records_of_its_admins_once_it_has_compared_with_a_peer_and_not_before() {
+    let mut world = pair();
+    world.cut(0, 1);
+    world.nodes[0].wait_for_peers();
+    let service = world.service(0, "drop-in", "Drop-in", 0);
+    let refused = world.publish(0, vec![service.clone()]);
+    assert!(matches!(refused[..], [Outcome::Rejected(Reject::ReadOnly { .. })]), "{refused:?}");
+    world.link(0, 1);
+    world.settle();
+    let taken = world.publish(0, vec![service]);
+    assert!(matches!(taken[..], [Outcome::Published { .. }]), "{taken:?}");
+}
+
+#[test]
 fn so_many_entries_are_compared_with_heads_in_one_tick_and_the_rest_in_the_next() {
     for (each, in_first_tick) in [(HEAD_ENTRIES_PER_TICK / 2 - 1, 2), (HEAD_ENTRIES_PER_TICK, 1)] {
         let mut world = World::new(2);

@@ -41,10 +41,18 @@ fn one_bad_version_among_many_does_not_hold_up_the_others() {
     let mut world = World::new(2);
     world.link(0, 1);
     let me = world.peer(0);
-    for position in [0, 50, 99] {
-        let good: Vec<_> = (0..99).map(|n| world.service(0, &format!("p{position}-{n}"), "Good", 0)).collect();
+    let changed = |at: usize| {
+        let mut envelope = world.service(0, "bad", "Bad", 0).envelope().to_vec();
+        envelope[at] ^= 1;
+        envelope
+    };
+    // No version at all, and one whose signature does not hold.
+    let bad = [vec![7; 300], changed(10)];
+    for (position, bad) in [0, 50, 99].into_iter().flat_map(|position| bad.iter().map(move |bad| (position, bad))) {
+        let name = |n| format!("p{position}-{n}-{}", bad.len());
+        let good: Vec<_> = (0..99).map(|n| world.service(0, &name(n), "Good", 0)).collect();
         let mut envelopes: Vec<Vec<u8>> = good.iter().map(|version| version.envelope().to_vec()).collect();
-        envelopes.insert(position, vec![7; 300]);
+        envelopes.insert(position, bad.clone());
         let before = world.nodes[1].set(Audience::Public).len();
         world.run(1, Input::Received { peer: me, frame: versions_frames(0, envelopes, false).remove(0) });
         assert_eq!(world.nodes[1].set(Audience::Public).len(), before + 99);
@@ -98,6 +106,26 @@ fn a_frame_of_versions_is_accepted_at_its_number_of_envelopes_and_a_breach_beyon
             |output| matches!(output, Output::Disconnect { message, .. } if message.contains("envelopes in a frame")),
         );
         assert_eq!(!breach, good, "{count}");
+    }
+}
+
+#[test]
+fn a_peer_of_another_level_is_told_to_upgrade_and_parted_from() {
+    // Level and least level that the peer speaks, and whether this node speaks one of them.
+    for (level, level_min, is_spoken) in [(1, 1, true), (2, 1, true), (2, 2, false), (0, 0, false)] {
+        let mut world = World::new(2);
+        let (me, network) = (world.peer(0), world.network().0.to_vec());
+        let hello = v1::Hello { level, level_min, network, clock_ms: NOW, ..Default::default() };
+        let node = &mut world.nodes[1];
+        node.handle(NOW, Input::Connected { peer: me, outbound: true });
+        let frame = write_frame(v1::frame::Content::Hello(hello));
+        let outputs = node.handle(NOW, Input::Received { peer: me, frame });
+        let said = outputs.iter().find_map(|output| match output {
+            Output::Disconnect { message, .. } => Some(message.as_str()),
+            _ => None,
+        });
+        assert_eq!(said.is_none(), is_spoken, "{level} {level_min}: {said:?}");
+        assert!(said.is_none_or(|said| said.contains("upgrade the older side")), "{said:?}");
     }
 }
 
