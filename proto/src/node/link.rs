@@ -14,6 +14,9 @@ use crate::time::UnixMillis;
 const WANT_QUEUE_PAIRS_MAX: usize = 65_536;
 /// Spans that wait to be fetched on one link: those of one reply. What does not fit is found again.
 const FETCH_QUEUE_SPANS_MAX: usize = 2_304;
+/// Fetches in a row that bring nothing, after which the spans that still wait are given up: whoever named them has nothing there, be
+/// it that it left or that it never was. The next session finds what there is.
+const EMPTY_FETCHES_MAX: u32 = 16;
 /// Versions that count as asked for in the answer to a fetch or catch-up. Answers of this implementation end far below.
 pub(super) const ANSWERED_VERSIONS_MAX: usize = 65_536;
 /// Sessions of one link that fetch cards and no content, as long as cards have to be forgotten for want of their inviters'.
@@ -128,6 +131,7 @@ pub(super) struct Link {
     open: BTreeMap<u64, OpenWant>,
     fetches: VecDeque<(Audience, Span)>,
     fetch: Option<OpenFetch>,
+    empty_fetches: u32,
     /// Cards came that had to be forgotten again, for those who invited their organisations were not here yet: in this session, and
     /// in how many so far.
     lacks_cards: bool,
@@ -192,6 +196,7 @@ impl Link {
             open: BTreeMap::new(),
             fetches: VecDeque::new(),
             fetch: None,
+            empty_fetches: 0,
             lacks_cards: false,
             card_rounds: 0,
             in_work: 0,
@@ -345,7 +350,12 @@ impl Link {
             if is_last {
                 let next = fetch.last.filter(|last| has_more && *last >= fetch.span.0).and_then(SetKey::next);
                 let (audience, upper) = (fetch.audience, fetch.span.1);
+                self.empty_fetches = if fetch.last.is_none() { self.empty_fetches + 1 } else { 0 };
                 self.fetch = None;
+                if self.empty_fetches >= EMPTY_FETCHES_MAX {
+                    self.fetches.clear();
+                    self.empty_fetches = 0;
+                }
                 let is_wanted = |next: &SetKey| !(self.lacks_cards && next.is_content());
                 if let Some(next) = next.filter(is_wanted).filter(|next| upper.is_none_or(|upper| *next < upper)) {
                     self.fetches.push_front((audience, (next, upper)));

@@ -105,6 +105,28 @@ fn the_budget_of_comparisons_is_used_up_at_once_and_fills_each_second() {
 }
 
 #[test]
+fn spans_in_which_nothing_is_are_given_up_after_so_many_in_a_row_and_not_before() {
+    let audience = Audience::Public;
+    let key = |n: u32| SetKey(std::array::from_fn(|i| if i < 4 { n.to_be_bytes()[i] } else { 0 }));
+    let span = |n: u32| (key(2 * n), Some(key(2 * n + 1)));
+    let answer = |link: &mut Link, keys: &[SetKey]| {
+        let Some(Request::Fetch { want, .. }) = link.next_request(0, |_, _| true) else { panic!("a fetch is due") };
+        link.on_versions(0, want, keys, true, false);
+    };
+    let mut link = Link::new(0, 1, true, None);
+    link.fetch(audience, (0..3 * EMPTY_FETCHES_MAX).map(span));
+    (1..EMPTY_FETCHES_MAX).for_each(|_| answer(&mut link, &[]));
+    answer(&mut link, &[key(2 * (EMPTY_FETCHES_MAX - 1))]);
+    (1..EMPTY_FETCHES_MAX).for_each(|_| answer(&mut link, &[]));
+    assert_eq!(link.fetches.len() as u32, EMPTY_FETCHES_MAX + 1, "one that brought something counts from the start");
+    answer(&mut link, &[]);
+    assert!(!link.is_asking(), "the rest is given up");
+    link.fetch(audience, [span(0), span(1)]);
+    answer(&mut link, &[]);
+    assert_eq!(link.fetches.len(), 1, "what is found later is asked for");
+}
+
+#[test]
 fn where_cards_had_to_be_forgotten_no_content_is_fetched_until_sets_are_compared_again_but_for_the_fourth_time() {
     let mut link = Link::new(0, 1, true, None);
     let place = |class: u8, n: u8| SetKey(std::array::from_fn(|i| if i == 0 { class } else { n }));
