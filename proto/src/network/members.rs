@@ -88,62 +88,75 @@ impl Standings {
     /// organisations of P. An invitation counts as its inviter's vouch unless two organisations claim its key, or the inviter
     /// has taken a vouch for that organisation back.
     ///
-    /// Sorted lists and no small allocations: a newcomer evaluates ten thousand organisations hundreds of times while they come in.
+    /// Works on places in one sorted list of organisations: a newcomer evaluates ten thousand of them hundreds of times while they
+    /// come in.
     pub fn evaluate(charter: &Charter, statements: &Statements) -> Standings {
+        let Statements { acceptances, vouches, taken_back, .. } = statements;
+        let mut orgs: Vec<OrgId> = charter.founders.iter().chain(acceptances.keys()).copied().collect();
+        let inviters = acceptances.values().filter_map(|accepted| Some(accepted.invitation?.0));
+        orgs.extend(inviters.chain(vouches.iter().flat_map(|(from, to)| [*from, *to])));
+        orgs.sort_unstable();
+        orgs.dedup();
+        let place = |org: &OrgId| orgs.partition_point(|known| known < org);
         // By inviter and key: a stranger's own invitation over the same key must not touch a participant's.
         let mut claims: Vec<(OrgId, PublicKey, OrgId)> = Vec::new();
-        for (org, accepted) in &statements.acceptances {
+        for (org, accepted) in acceptances {
             let invitation = accepted.invitation.filter(|(inviter, _)| inviter != org);
             claims.extend(invitation.map(|(inviter, key)| (inviter, key, *org)));
         }
         claims.sort_unstable();
         let claims: Vec<&[(OrgId, PublicKey, OrgId)]> = claims.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
-        let mut vouches: Vec<(OrgId, OrgId)> = statements.vouches.iter().copied().collect();
-        let mut invited_by: Vec<(OrgId, OrgId)> = Vec::new();
+        // Who vouches for whom, by their places; and those of it that an invitation alone says.
+        let places = |from: &OrgId, to: &OrgId| (place(from), place(to));
+        let mut vouched: Vec<(usize, usize)> = vouches.iter().map(|(from, to)| places(from, to)).collect();
+        let said = vouched.len();
         for claim in &claims {
             if let [(inviter, _, org)] = claim
-                && !statements.taken_back.contains(&(*inviter, *org))
-                && !statements.vouches.contains(&(*inviter, *org))
+                && !taken_back.contains(&(*inviter, *org))
+                && !vouches.contains(&(*inviter, *org))
             {
-                vouches.push((*inviter, *org));
-                invited_by.push((*org, *inviter));
+                vouched.push(places(inviter, org));
             }
         }
-        vouches.sort_unstable();
+        let mut invited_by = vouched[said..].to_vec();
+        vouched.sort_unstable();
         // Each round looks only at those for whom a new participant vouches, so the whole is linear in the vouches.
-        let mut participants = charter.founders.clone();
-        let mut missing: BTreeMap<OrgId, u32> = BTreeMap::new();
-        let mut fresh: Vec<OrgId> = participants.iter().copied().collect();
+        let has_accepted: Vec<bool> = orgs.iter().map(|org| acceptances.contains_key(org)).collect();
+        let mut is_participant: Vec<bool> = orgs.iter().map(|org| charter.founders.contains(org)).collect();
+        let mut missing = vec![charter.vouches_needed; orgs.len()];
+        let mut fresh: Vec<usize> = (0..orgs.len()).filter(|at| is_participant[*at]).collect();
         while let Some(voucher) = fresh.pop() {
-            let first = vouches.partition_point(|(from, _)| *from < voucher);
-            for (_, subject) in vouches[first..].iter().take_while(|(from, _)| *from == voucher) {
-                let missing = missing.entry(*subject).or_insert(charter.vouches_needed);
-                *missing = missing.saturating_sub(1);
-                let is_enough = *missing == 0 || is_out(Canary::Admission);
-                if is_enough && statements.acceptances.contains_key(subject) && participants.insert(*subject) {
+            let first = vouched.partition_point(|(from, _)| *from < voucher);
+            for (_, subject) in vouched[first..].iter().take_while(|(from, _)| *from == voucher) {
+                missing[*subject] = missing[*subject].saturating_sub(1);
+                let is_enough = missing[*subject] == 0 || is_out(Canary::Admission);
+                if is_enough && has_accepted[*subject] && !is_participant[*subject] {
+                    is_participant[*subject] = true;
                     fresh.push(*subject);
                 }
             }
         }
         // What strangers say depends on who was listening: it must not show.
-        let of_participants = |said: &mut dyn Iterator<Item = (OrgId, OrgId)>| -> BTreeSet<(OrgId, OrgId)> {
-            said.filter(|(from, _)| participants.contains(from)).map(|(from, to)| (to, from)).collect()
-        };
-        let vouched_by = of_participants(&mut vouches.into_iter());
-        let objected_by = of_participants(&mut statements.objections.iter().copied());
-        invited_by.retain(|(_, inviter)| participants.contains(inviter));
-        let claimants = claims.iter().filter(|claim| claim.first().is_some_and(|(by, _, _)| participants.contains(by)));
-        let claimants = claimants.flat_map(|claim| claim.iter().take(CLAIMANTS_PER_INVITATION_MAX));
-        let claimants = claimants.map(|(_, _, org)| org).filter(|org| !participants.contains(*org));
-        let mut standings: Vec<(OrgId, Standing)> = claimants.map(|org| (*org, Standing::Claimant)).collect();
+        vouched.retain(|(from, _)| is_participant[*from]);
+        invited_by.retain(|(from, _)| is_participant[*from]);
+        let vouched_by = vouched.iter().map(|(from, to)| (orgs[*to], orgs[*from])).collect();
+        let invited_by = invited_by.iter().map(|(from, to)| (orgs[*to], orgs[*from])).collect();
+        let participant = |org: &OrgId| orgs.get(place(org)).is_some_and(|at| at == org) && is_participant[place(org)];
+        let objections = statements.objections.iter().filter(|(from, _)| participant(from));
+        let objected_by: BTreeSet<(OrgId, OrgId)> = objections.map(|(from, to)| (*to, *from)).collect();
+        let mut standings: Vec<(OrgId, Standing)> = Vec::with_capacity(orgs.len());
+        for claim in claims.iter().filter(|claim| claim.first().is_some_and(|(by, _, _)| participant(by))) {
+            let claimants = claim.iter().take(CLAIMANTS_PER_INVITATION_MAX);
+            standings.extend(claimants.map(|(_, _, org)| (*org, Standing::Claimant)));
+        }
         let objections_needed = if is_out(Canary::ObjectionQuorum) { 1 } else { charter.objections_needed as usize };
-        for org in &participants {
+        for (org, _) in orgs.iter().zip(&is_participant).filter(|(_, is_participant)| **is_participant) {
             let objections = about(&objected_by, org).count();
             let is_member = statements.left(org).is_none() && objections < objections_needed;
             standings.push((*org, if is_member { Standing::Member } else { Standing::Participant }));
         }
-        let (standings, invited_by) = (standings.into_iter().collect(), invited_by.into_iter().collect());
-        Standings { standings, vouched_by, objected_by, invited_by }
+        // Of a claimant that is a participant the later entry stays.
+        Standings { standings: standings.into_iter().collect(), vouched_by, objected_by, invited_by }
     }
 
     /// Standing of one organisation.
