@@ -78,16 +78,16 @@ pub(crate) fn run(count: Option<usize>, kills: u32) -> Result<Vec<Figure>, Failu
     homes::start(&mut holder)?;
     let restored = start.elapsed();
     eprintln!("the holder started in {restored:.1?}; syncing");
-    let wanted = homes::state(&runtime, &holder)?;
-    if (wanted.1 as usize) < records {
-        return Err(format!("the holder has {} of {records} records", wanted.1).into());
+    let held = homes::state(&runtime, &holder)?.1;
+    if (held as usize) < records {
+        return Err(format!("the holder has {held} of {records} records").into());
     }
 
     let (up_before, down_before) = proxy.bytes();
     let holder_process = holder.process_id().ok_or("the holder does not run")?;
     let holder_time = process::processor_time(holder_process)?;
     homes::start(&mut asker)?;
-    let ended = wait_until_equal(&runtime, &asker, &wanted)?;
+    let ended = wait_until_equal(&runtime, &asker, &holder)?;
     let start = proxy.first_connection().ok_or("the asker never dialled")?;
     let seconds = ended.saturating_duration_since(start).as_secs_f64();
     let asker_process = asker.process_id().ok_or("the asker does not run")?;
@@ -126,7 +126,7 @@ pub(crate) fn run(count: Option<usize>, kills: u32) -> Result<Vec<Figure>, Failu
         figure("start of the holder after a clean stop", "s", restarted.as_secs_f64()),
     ];
     if kills > 0 {
-        figures.push(killed(&runtime, &mut asker, &population, &wanted, kills, seconds)?);
+        figures.push(killed(&runtime, &mut asker, &population, &holder, kills, seconds)?);
     }
     Ok(figures)
 }
@@ -150,12 +150,13 @@ fn wire_least(versions: &[SignedVersion]) -> Result<usize, Failure> {
     Ok(total + zstd::bulk::compress(&together, 3)?.len())
 }
 
-/// Returns the moment when the asker reported what was wanted. Errors: also when nothing moves any more.
-fn wait_until_equal(runtime: &Runtime, asker: &Node, wanted: &(Vec<u8>, u64)) -> Result<Instant, Failure> {
+/// Returns the moment when the asker reported the set that the holder has, which may sign heads meanwhile. Errors: also when nothing
+/// moves any more.
+fn wait_until_equal(runtime: &Runtime, asker: &Node, holder: &Node) -> Result<Instant, Failure> {
     let (mut last, mut moved_at) = (0, Instant::now());
     loop {
-        let state = homes::state(runtime, asker)?;
-        if state == *wanted {
+        let (state, wanted) = (homes::state(runtime, asker)?, homes::state(runtime, holder)?);
+        if state == wanted {
             return Ok(Instant::now());
         }
         if state.1 != last {
@@ -173,7 +174,7 @@ fn killed(
     runtime: &Runtime,
     asker: &mut Node,
     population: &Population,
-    wanted: &(Vec<u8>, u64),
+    holder: &Node,
     kills: u32,
     seconds: f64,
 ) -> Result<Figure, Failure> {
@@ -192,7 +193,7 @@ fn killed(
         asker.kill_nine();
     }
     homes::start(asker)?;
-    wait_until_equal(runtime, asker, wanted)?;
+    wait_until_equal(runtime, asker, holder)?;
     eprintln!("versions at each kill: {reached:?}");
     Ok(figure(format!("time until equal with {kills} kills -9 of the asker"), "s", start.elapsed().as_secs_f64()))
 }
