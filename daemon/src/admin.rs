@@ -406,6 +406,7 @@ fn status(view: &View<'_>, about: &About) -> v1::StatusReply {
         ));
     }
     reply.warnings.extend(warnings::of_copies(node));
+    reply.warnings.extend(warnings::of_equivocations(node));
     reply.warnings.extend(warnings::of_what_lacks(node));
     reply.sets = Audience::ALL
         .map(|audience| {

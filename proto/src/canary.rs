@@ -69,6 +69,8 @@ rules! {
     Level,
     /// What lacks by a head is looked for.
     HeadCover,
+    /// Two heads of one device and moment become a proof.
+    Witness,
     /// What is dated too far ahead waits.
     FarAhead,
     /// A clock far ahead that a node tells is not signed beyond.

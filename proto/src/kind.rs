@@ -29,6 +29,8 @@ impl Kind {
     pub const REDACTION: Kind = Kind(0x7f02);
     /// What a node has erased.
     pub const RECEIPT: Kind = Kind(0x7f03);
+    /// Proof that one device said two things of one moment.
+    pub const EQUIVOCATION: Kind = Kind(0x7f04);
     /// First number that is about the network itself.
     pub const NETWORK_FIRST: Kind = Kind(0x8000);
     /// An organisation's card: its keys, devices and endpoints.
@@ -81,6 +83,7 @@ impl Kind {
             Self::HEAD => "head",
             Self::REDACTION => "redaction",
             Self::RECEIPT => "receipt",
+            Self::EQUIVOCATION => "equivocation",
             _ => return None,
         })
     }

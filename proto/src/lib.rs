@@ -20,6 +20,7 @@
 
 pub mod canary;
 pub mod compression;
+pub mod equivocation;
 pub mod head;
 pub mod id;
 pub mod key;

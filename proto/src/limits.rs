@@ -72,6 +72,8 @@ pub const LANGUAGE_TAG_BYTES_MAX: usize = 35;
 
 /// Erasures in one receipt.
 pub const RECEIPT_ERASURES_MAX: usize = 256;
+/// Bytes of a head's envelope in a proof: more than twice what one takes.
+pub const PROVEN_HEAD_BYTES_MAX: usize = 1_024;
 /// Longest lease of a redaction or receipt, in days.
 pub const REDACTION_LEASE_DAYS_MAX: u32 = 60;
 

@@ -32,6 +32,7 @@ mod trust;
 mod upkeep;
 mod verified;
 mod vouching;
+mod witnessing;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use input::{Input, Peer};
 pub use output::{Notice, Operation, Outcome, Output};
 pub use reject::Reject;
 pub use verified::{Bringer, Unverified, VerifiedVersion};
+pub use witnessing::Proven;
 
 use crate::id::{NetworkId, OrgId, Vid};
 use crate::kind::{Audience, Class, Kind};
@@ -87,6 +89,7 @@ pub struct Node {
     broadcast: Broadcast,
     news: News,
     heads: heads::Heads,
+    witness: witnessing::Witness,
     /// Most peers have agreed with the clock since it leapt last, or since the start.
     is_clock_confirmed: bool,
     redactions: redacting::Redactions,
@@ -190,6 +193,7 @@ impl Node {
             broadcast: Broadcast::new(own, !epoch),
             news: News::default(),
             heads: heads::Heads::default(),
+            witness: witnessing::Witness::default(),
             is_clock_confirmed: false,
             redactions: redacting::Redactions::default(),
             held: vouching::Held::default(),
@@ -233,6 +237,7 @@ impl Node {
         if version.header().kind == Kind::HEAD {
             self.note_head(&version, true, &mut Vec::new());
         }
+        self.follow_witness(slot, &version, &mut Vec::new());
         self.follow_redaction(slot, &version);
         if !version.header().kind.is_content()
             && let Ok(statement) = Statement::read(&version)

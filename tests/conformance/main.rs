@@ -66,6 +66,12 @@ fn a_head_covers_what_is_written_and_its_body_is_as_written() {
 }
 
 #[test]
+fn two_heads_of_one_moment_prove_what_is_written_and_nothing_else() {
+    Vectors::read("equivocation_valid").each(heads::equivocation);
+    Vectors::read("equivocation_invalid").each_refused(heads::no_equivocation);
+}
+
+#[test]
 fn standings_follow_from_statements_as_written() {
     Vectors::read("members_valid").each(bodies::members);
 }

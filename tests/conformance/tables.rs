@@ -44,6 +44,7 @@ fn constants(source: &str) -> BTreeMap<String, u64> {
 pub(crate) fn limits() {
     const FILES: &[&str] = &[
         "src/compression.rs",
+        "src/equivocation.rs",
         "src/head.rs",
         "src/limits.rs",
         "src/node.rs",
@@ -65,6 +66,7 @@ pub(crate) fn limits() {
         "src/node/tick.rs",
         "src/node/trust.rs",
         "src/node/vouching.rs",
+        "src/node/witnessing.rs",
         "src/network/members.rs",
         "src/lib.rs",
         "../daemon/src/driver/limits.rs",

@@ -207,6 +207,7 @@ impl World {
                 let version = self.cast.signed_by(number, &header, &body);
                 match header.kind {
                     Kind::HEAD => self.history.counts.heads += 1,
+                    Kind::EQUIVOCATION => self.history.counts.proofs += 1,
                     _ => self.check_receipt(number, &version)?,
                 }
                 let version = self.make(version);
@@ -239,6 +240,7 @@ impl World {
                     self.history
                         .line(self.now_us, Some(number), || format!("drops {record} after all: {}", why.name()));
                 }
+                Notice::Equivocation { device, .. } => self.check_accusation(number, &device)?,
                 Notice::SecondCopy { signed_at } | Notice::SetBack { signed_at } => {
                     self.history
                         .line(self.now_us, Some(number), || format!("meets a head of its own key of {signed_at}"));
@@ -307,6 +309,7 @@ impl World {
         self.history.counts.torn += (unsynced - kept) as u64;
         let machine = &mut self.machines[number];
         machine.store.lose(kept);
+        machine.watch.has_lost |= kept < unsynced;
         machine.node = None;
         machine.incarnation += 1;
         machine.asked.clear();

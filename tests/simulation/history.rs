@@ -51,6 +51,8 @@ pub struct Counts {
     pub lapses: u64,
     pub forgets: u64,
     pub heads: u64,
+    pub proofs: u64,
+    pub accusations: u64,
     pub lacks: u64,
     pub vouches: u64,
     pub signatures: u64,
@@ -106,6 +108,8 @@ impl Counts {
             lapses,
             forgets,
             heads,
+            proofs,
+            accusations,
             lacks,
             vouches,
             signatures,
@@ -130,7 +134,8 @@ impl std::fmt::Display for Counts {
         writeln!(
             f,
             "publishes {} (acknowledged {}, withdrawals {}, redactions {}), receipts {}, joins {}, leaves {}, objections {}, \
-             lapses {}, forgotten {}, heads {} (found lacking {}, vouched for a start {})",
+             lapses {}, forgotten {}, heads {} (found lacking {}, vouched for a start {}), \
+             proofs of two truths {} (first heard of {} times)",
             self.publishes,
             self.acknowledged,
             self.withdrawals,
@@ -143,7 +148,9 @@ impl std::fmt::Display for Counts {
             self.forgets,
             self.heads,
             self.lacks,
-            self.vouches
+            self.vouches,
+            self.proofs,
+            self.accusations
         )?;
         writeln!(
             f,

@@ -48,6 +48,8 @@ pub(super) struct Watch {
     /// The clock below which nothing may come back to a place, by this machine's own word.
     confirmed: BTreeMap<Slot, Hlc>,
     totals: [Option<Summary>; 2],
+    /// A power cut or an old disk took what this machine may have sent: it may say of one moment something else again.
+    pub(super) has_lost: bool,
 }
 
 impl Watch {
@@ -61,6 +63,7 @@ impl Watch {
     pub(super) fn excuse_lost(&mut self, store: &Store) {
         self.acknowledged.retain(|slot, wanted| store.get(slot).is_some_and(|row| row.precedence() >= *wanted));
         self.confirmed.clear();
+        self.has_lost = true;
     }
 }
 
@@ -186,6 +189,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A node hears the first proof against a device: it is a liar's, or that of a machine that lost what it had sent.
+    pub(super) fn check_accusation(&mut self, number: usize, device: &[u8; 32]) -> Checked {
+        self.history.counts.accusations += 1;
+        self.history
+            .line(self.now_us, Some(number), || format!("hears of two truths by {:02x}{:02x}", device[0], device[1]));
+        let accused = self.machines.iter().position(|machine| machine.key.as_bytes() == device);
+        let is_honest = accused.filter(|accused| {
+            let machine = &self.machines[*accused];
+            machine.is_honest() && !machine.watch.has_lost
+        });
+        is_honest.map_or(Ok(()), |accused| {
+            Err(format!("P14: n{number} hears that n{accused} said two things, and it is honest"))
+        })
     }
 
     pub(super) fn check_lapse(&mut self, number: usize, now: UnixMillis, row: &Row) -> Checked {

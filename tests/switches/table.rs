@@ -218,4 +218,10 @@ pub(crate) const SWITCHES: &[Switch] = &[
         "a_row_whose_key_is_gone_is_damaged_and_its_own_version_comes_back_from_the_journal",
     ),
     switch(Canary::CatchUp, &["P4"], PROTO, "a_node_that_was_away_catches_up_with_edits_and_withdrawals"),
+    switch(
+        Canary::Witness,
+        &["9", "P14"],
+        PROTO,
+        "who_meets_two_heads_of_one_moment_publishes_the_proof_and_everybody_comes_to_know_it_also_after_a_restart",
+    ),
 ];

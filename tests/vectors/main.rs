@@ -7,6 +7,7 @@
 
 mod cards;
 mod cast;
+mod equivocations;
 mod exchange;
 mod frames;
 mod heads;
@@ -93,6 +94,7 @@ fn files() -> Vec<File> {
         sets::files(),
         frames::files(),
         heads::files(),
+        equivocations::files(),
         exchange::files(),
     ]
     .into_iter()

@@ -34,6 +34,7 @@ pub(super) async fn run(session: &Session, args: WhyArgs) -> Result<Exit, Failur
             "missing": missing_words(&why),
             "blocked_here": instant(why.blocked_ms),
             "records": why.records,
+            "equivocations": why.equivocations.iter().map(equivocation_json).collect::<Vec<_>>(),
         }),
     )?;
     let line = |head: &str, text: &str| session.printer.line(&format!("{head:<13} {text}"));
@@ -60,6 +61,15 @@ pub(super) async fn run(session: &Session, args: WhyArgs) -> Result<Exit, Failur
         let rivals: Vec<String> = why.rivals.iter().map(|rival| id(rival)).collect();
         line("Claimed too", &format!("the same invite by {}; only the inviter knows who is meant", rivals.join(", ")))?;
     }
+    for said in &why.equivocations {
+        line("Two truths", &equivocation_words(said))?;
+    }
+    if !why.equivocations.is_empty() {
+        session.printer.line(
+            "  Ask them, by telephone. If the key is in other hands, they run: fingerpost revoke DEVICE. If they cannot explain it, \
+             fingerpost object is there.",
+        )?;
+    }
     if why.blocked_ms > 0 {
         line(
             "Blocked here",
@@ -75,6 +85,32 @@ pub(super) async fn run(session: &Session, args: WhyArgs) -> Result<Exit, Failur
 
 fn id(bytes: &[u8]) -> String {
     OrgId::from_slice(bytes).map_or_else(String::new, |org| org.to_string())
+}
+
+fn equivocation_json(said: &v1::EquivocationState) -> Value {
+    json!({
+        "device": hex(&said.device),
+        "at": rfc3339(said.at_ms),
+        "witness": id(&said.witness),
+        "witness_name": said.witness_name,
+    })
+}
+
+fn equivocation_words(said: &v1::EquivocationState) -> String {
+    let witness = match said.witness_name.as_str() {
+        "" => id(&said.witness),
+        name => shown(name).into_owned(),
+    };
+    format!(
+        "its device {} signed two different counts of its records for one moment, {}; proof published by {witness}. Its key may be \
+         in other hands, or its computer crashed and lost what it had sent",
+        hex(&said.device),
+        date_time(said.at_ms)
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn heard_json(heard: &v1::HeardState) -> Value {

@@ -127,6 +127,15 @@ fn explained(view: &View<'_>, node: &Node, org: &OrgId) -> v1::WhyReply {
         records: records as u64,
         ..Default::default()
     };
+    let proven = node.equivocations().filter(|proven| proven.org == *org);
+    reply.equivocations = proven
+        .map(|proven| v1::EquivocationState {
+            device: proven.device.to_vec(),
+            at_ms: proven.hlc.ms(),
+            witness: proven.witness.0.to_vec(),
+            witness_name: called(&proven.witness),
+        })
+        .collect();
     let heard = |by: &OrgId, way: Way, counts: Weight| v1::HeardState {
         organisation: by.0.to_vec(),
         name: called(by),

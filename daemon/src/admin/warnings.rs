@@ -2,6 +2,8 @@
 //!
 //! Source: heads, `spec/15-heads.md`.
 
+use std::collections::BTreeSet;
+
 use fingerpost_proto::id::OrgId;
 use fingerpost_proto::kind::Audience;
 use fingerpost_proto::node::Node;
@@ -10,6 +12,8 @@ use crate::feed::instant;
 
 /// Organisations that are named before the rest is counted.
 const LACKING_NAMED_MAX: usize = 3;
+/// The same of those that said two things of one moment.
+const EQUIVOCATING_NAMED_MAX: usize = 3;
 
 /// Copies of this node's home.
 pub(super) fn of_copies(node: &Node) -> Vec<String> {
@@ -33,6 +37,27 @@ pub(super) fn of_copies(node: &Node) -> Vec<String> {
             "this home was set back to a state before {}; what it had lost comes from other nodes",
             instant::time_for_people(at.ms())
         ));
+    }
+    warnings
+}
+
+/// Organisations of which a device said two things of one moment.
+pub(super) fn of_equivocations(node: &Node) -> Vec<String> {
+    let accused: BTreeSet<OrgId> = node.equivocations().map(|proven| proven.org).collect();
+    let mut warnings: Vec<String> = accused
+        .iter()
+        .take(EQUIVOCATING_NAMED_MAX)
+        .map(|org| {
+            let name = node.card(org).map_or_else(|| org.short(), |card| card.name.clone());
+            format!(
+                "a device of {name} has signed two different counts of its records for one moment: fingerpost why {} says \
+                 which, and what to do",
+                org.short()
+            )
+        })
+        .collect();
+    if let Some(more) = accused.len().checked_sub(EQUIVOCATING_NAMED_MAX).filter(|more| *more > 0) {
+        warnings.push(format!("so it is with {more} more"));
     }
     warnings
 }

@@ -393,6 +393,16 @@ impl Driver {
                      runs that organisation's node should be asked"
                 );
             }
+            Notice::Equivocation { org, device } => {
+                let device: String = device.iter().map(|byte| format!("{byte:02x}")).collect();
+                let org = org.short();
+                tracing::error!(
+                    org,
+                    device,
+                    "a device signed two different heads of one moment, which a member has published as a proof: its key may \
+                     be in other hands, or its node lost in a crash what it had sent; ask whoever runs it"
+                );
+            }
             Notice::SecondCopy { signed_at } => {
                 let at_ms = signed_at.ms();
                 tracing::error!(at_ms, "another copy of this node is at work with the same key; stop one of them");

@@ -239,6 +239,7 @@ impl Node {
         if kind == Kind::HEAD {
             self.note_head(&version, source == Source::Admin, &mut batch.notices);
         }
+        self.follow_witness(slot, &version, &mut batch.notices);
         // Upkeep is made anew when it is lost, but for what a person signed.
         let own = source == Source::Admin && (!kind.is_upkeep() || kind == Kind::REDACTION);
         self.follow_redaction(slot, &version);

@@ -146,6 +146,11 @@ impl Node {
         });
     }
 
+    /// True once [`Node::sign_heads`] was called.
+    pub(super) fn signs_heads(&self) -> bool {
+        self.heads.signer.is_some()
+    }
+
     /// Has this node take nothing from its admins until it has compared its sets with a peer: its home is a copy, or was set
     /// back, and may lack what it published itself. For nodes that sign heads.
     pub fn wait_for_peers(&mut self) {
@@ -208,6 +213,7 @@ impl Node {
         match slot.key.class() {
             Class::Record => self.note_record(slot.audience, org),
             Class::Upkeep => {
+                self.forget_witness(slot);
                 let at = (slot.audience, org);
                 if let Some(known) = self.heads.known.get_mut(&at) {
                     known.heads.retain(|head| head.slot() != *slot);
@@ -230,6 +236,7 @@ impl Node {
 
     /// After a leap of the clock.
     pub(super) fn shift_heads(&mut self, shift: impl Fn(&mut UnixMillis)) {
+        self.shift_witness(&shift);
         for known in self.heads.known.values_mut() {
             known.lacking_since.iter_mut().chain([&mut known.compared_at]).for_each(&shift);
         }

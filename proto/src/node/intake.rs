@@ -404,6 +404,7 @@ impl Node {
         let precedence = Precedence::of(&version);
         if let Some(known) = self.known(&slot).filter(|known| known.holds_against(&precedence)) {
             self.note_known(source, slot, known, &precedence, batch);
+            self.note_losing_head(&slot, &version);
             let is_same = known.vid == precedence.vid;
             return Ok(Intake::Outcome(if is_same { Outcome::Duplicate } else { Outcome::Superseded }));
         }

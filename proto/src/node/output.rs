@@ -236,6 +236,13 @@ pub enum Notice {
         /// When it was signed.
         signed_at: Hlc,
     },
+    /// The first proof came that a device of this organisation signed two heads of one moment.
+    Equivocation {
+        /// The organisation.
+        org: OrgId,
+        /// The device.
+        device: [u8; 32],
+    },
     /// The peer said goodbye.
     Farewell {
         /// The other node.

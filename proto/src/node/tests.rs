@@ -18,4 +18,5 @@ mod statements;
 mod strikes;
 mod succession;
 mod vouching;
+mod witnessing;
 mod world;

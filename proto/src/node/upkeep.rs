@@ -27,6 +27,7 @@ impl Node {
         }
         self.mind_heads(now, outputs);
         if self.is_clock_off() != Some(true) {
+            self.mind_witness(now, outputs);
             self.mind_redactions(now, outputs);
         }
     }

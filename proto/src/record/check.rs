@@ -2,6 +2,7 @@
 
 use super::text::{forbidden, is_language_tag, is_time_of_day, is_web_url, local_date, local_time};
 use super::{Body, RecordError};
+use crate::equivocation::Equivocation;
 use crate::head::Head;
 use crate::id::{RecordId, Vid};
 use crate::kind::Kind;
@@ -30,6 +31,7 @@ pub fn check(header: &Header, bytes: &[u8]) -> Result<Body, RecordError> {
                 Kind::HEAD => Head::read(header, Vid::default(), bytes).map(|_| ())?,
                 Kind::REDACTION => Redaction::read(header, bytes).map(|_| ())?,
                 Kind::RECEIPT => Receipt::read(header, bytes).map(|_| ())?,
+                Kind::EQUIVOCATION => Equivocation::read(header, bytes).map(|_| ())?,
                 _ => {}
             }
         }

@@ -21,13 +21,21 @@ impl World {
             self.own_twice(number, random, 0)
         } else {
             let hlc = Hlc::new(self.true_ms() - random.below(CLOCK_AHEAD_MS_MAX), 0);
-            (0..2).map(|_| self.head_of_anything(number, hlc, random)).collect()
+            // One copy of the node: else it would be two copies, which nobody is accused of.
+            let incarnation = random.next();
+            (0..2).map(|_| self.head_of_anything(number, hlc, incarnation, random)).collect()
         };
         let frames_of = |half: usize| frames(versions_frames(0, [truths[half].envelope().to_vec()], false));
         halves(peers).map(|(half, peer)| (peer, frames_of(half))).collect()
     }
 
-    fn head_of_anything(&mut self, number: usize, hlc: Hlc, random: &mut Random) -> Rc<SignedVersion> {
+    fn head_of_anything(
+        &mut self,
+        number: usize,
+        hlc: Hlc,
+        incarnation: u64,
+        random: &mut Random,
+    ) -> Rc<SignedVersion> {
         let org = self.cast.organisations[self.machines[number].org].id;
         let device = *self.machines[number].key.as_bytes();
         let audience = Audience::Public;
@@ -43,7 +51,7 @@ impl World {
             prev: [0; 8],
             lease_until: UnixHour::containing(hlc.ms()).plus_days(30),
         };
-        let version = self.cast.signed_by(number, &header, &Head::body(&device, 0, random.next(), &cover));
+        let version = self.cast.signed_by(number, &header, &Head::body(&device, 0, incarnation, &cover));
         self.make(version)
     }
 }
