@@ -43,6 +43,11 @@ pub struct Equivocation {
 impl Equivocation {
     /// What two envelopes prove. Errors: the field, `first` or `second`, that keeps them from it.
     pub fn of(first: SignedVersion, second: SignedVersion) -> Result<Equivocation, RecordError> {
+        Equivocation::claimed_by(first, second)?.verified()
+    }
+
+    /// What two envelopes prove if their signatures hold.
+    fn claimed_by(first: SignedVersion, second: SignedVersion) -> Result<Equivocation, RecordError> {
         let (first, second) = if first.vid() <= second.vid() { (first, second) } else { (second, first) };
         let (a, b) = (head("first", &first)?, head("second", &second)?);
         let said = |version: &SignedVersion| {
@@ -55,18 +60,27 @@ impl Equivocation {
         if a.cover == b.cover {
             return Err(malformed("second", "the same cover", "a head that counts other records"));
         }
-        for (field, version) in [("first", &first), ("second", &second)] {
-            let key = PublicKey::from_bytes(&a.device);
+        Ok(Equivocation { org: a.org, device: a.device, audience: a.audience, hlc: a.hlc, first, second })
+    }
+
+    fn verified(self) -> Result<Equivocation, RecordError> {
+        for (field, version) in [("first", &self.first), ("second", &self.second)] {
+            let key = PublicKey::from_bytes(&self.device);
             if !key.is_ok_and(|key| version.check_signature(&key).is_ok()) {
                 return Err(malformed(field, "a bad signature", "a head that its device signed"));
             }
         }
-        Ok(Equivocation { org: a.org, device: a.device, audience: a.audience, hlc: a.hlc, first, second })
+        Ok(self)
     }
 
     /// Reads the body of a proof and checks both signatures, which takes some 120 microseconds.
     /// Errors: the first field that is wrong. Source: `spec/15-heads.md`, section 6.
     pub fn read(header: &Header, body: &[u8]) -> Result<Equivocation, RecordError> {
+        Equivocation::read_again(header, body)?.verified()
+    }
+
+    /// As [`Equivocation::read`], of a body that was checked before: signatures are not checked again.
+    pub(crate) fn read_again(header: &Header, body: &[u8]) -> Result<Equivocation, RecordError> {
         let message = v1::Equivocation::decode(body)
             .map_err(|error| RecordError::Undecodable { kind: header.kind, reason: error.to_string() })?;
         let version = |field: &'static str, envelope: Vec<u8>| {
@@ -80,7 +94,7 @@ impl Equivocation {
         if first.vid() >= second.vid() {
             return Err(malformed("second", "a lower or the same vid", "the head with the greater vid"));
         }
-        let proven = Equivocation::of(first, second)?;
+        let proven = Equivocation::claimed_by(first, second)?;
         if (proven.first.header().network, proven.audience) != (header.network, header.audience) {
             return Err(malformed(
                 "first",

@@ -142,3 +142,24 @@ fn heard_words(heard: &v1::HeardState) -> String {
     };
     format!("{name}{how}{when}{weight}{reason}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_names_device_moment_and_witness_and_a_witness_cannot_act_on_the_terminal() {
+        let said = |witness_name: &str| {
+            equivocation_words(&v1::EquivocationState {
+                device: vec![0xab; 32],
+                at_ms: 1_790_000_000_000,
+                witness: vec![7; 32],
+                witness_name: witness_name.to_owned(),
+            })
+        };
+        let words = said("Old\u{1b}[2J Mill");
+        assert!(words.contains(&"ab".repeat(32)) && words.contains("2026-09-21") && words.contains("Mill"), "{words}");
+        assert!(!words.contains('\u{1b}'), "{words}");
+        assert!(said("").contains(&"07".repeat(32)), "without a name its id is shown");
+    }
+}

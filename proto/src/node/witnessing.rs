@@ -55,10 +55,12 @@ pub struct Proven {
 impl Node {
     /// Proofs against devices that are, or were, on a card of their organisation. What is proven of others accuses nobody.
     pub fn equivocations(&self) -> impl Iterator<Item = &Proven> {
-        self.witness.proven.values().filter(|proven| {
-            let cards = self.trust.succession(&proven.org).into_iter().flat_map(|cards| cards.chain());
-            cards.into_iter().any(|card| card.device(&proven.device).is_some())
-        })
+        self.witness.proven.values().filter(|proven| self.is_device_of(&proven.org, &proven.device))
+    }
+
+    fn is_device_of(&self, org: &OrgId, device: &[u8; 32]) -> bool {
+        let cards = self.trust.succession(org).map_or(&[][..], |cards| cards.chain());
+        cards.iter().any(|card| card.device(device).is_some())
     }
 
     /// A head or proof came into its set, whose signature holds.
@@ -73,13 +75,13 @@ impl Node {
             Kind::EQUIVOCATION => {
                 self.witness.proven.remove(&slot);
                 // A withdrawn one proves nothing any more; all others were checked.
-                let Ok(said) = Equivocation::read(version.header(), version.body()) else { return };
+                let Ok(said) = Equivocation::read_again(version.header(), version.body()) else { return };
                 let Equivocation { org, device, audience, hlc, .. } = said;
                 self.witness.waiting.remove(&(audience, org, device));
                 let is_first = !self.witness.knows(&(audience, org, device));
                 let witness = version.header().org;
                 self.witness.proven.insert(slot, Proven { org, device, audience, hlc, witness });
-                if is_first && self.equivocations().any(|proven| proven.device == device) {
+                if is_first && self.is_device_of(&org, &device) {
                     notices.push(Notice::Equivocation { org, device });
                 }
             }
