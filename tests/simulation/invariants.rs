@@ -17,6 +17,7 @@
 //! | what a head vouched for goes to nobody before it is audited | at each answer |
 //! | nobody is dialled more than 30 times a minute | at each dial |
 //! | an honest node never accuses an honest node of a breach | at each Bye and each refusal |
+//! | nobody is said to have told two truths but liars, and machines that lost what they had sent | at each first proof |
 
 use std::collections::BTreeMap;
 
