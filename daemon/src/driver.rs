@@ -55,7 +55,7 @@ pub(crate) use restoring::RestoreError;
 /// Inputs whose effects share one commit.
 const INPUTS_PER_COMMIT_MAX: usize = 256;
 /// Changes after which a commit is made at once.
-const OPERATIONS_PER_COMMIT: usize = 256;
+const OPERATIONS_PER_COMMIT: usize = 128;
 /// Between two ticks of the node: announcements are sent, and what was announced is asked for.
 pub(crate) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// Relayed versions are synced, and free space is checked, each so many ticks: once a second.

@@ -38,7 +38,7 @@ const NOW: UnixMillis = 1_790_000_000_000;
 /// First versions were signed during so many days.
 const DAYS: u64 = 300;
 /// An answer to one request is cut off after so many bytes, as the daemon's driver does.
-const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Seconds within which a newcomer must have everything.
 const SECONDS_MAX: u64 = 600;
 /// A start by heads takes at most a part in so many of the processor time.

@@ -20,8 +20,9 @@ pub(super) const FRAMES_IN_WORK_MAX: usize = 8;
 /// room is left, or two nodes that answer each other would stop reading at the same time.
 pub(super) const ANSWERS_OWED_MAX: usize = 6;
 /// An answer to one request is cut off after so many bytes; the asker asks again for the rest. Large enough that the
-/// round trip between two answers matters little, small enough that four of them fit into a link's queue.
-pub(super) const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// round trip between two answers matters little, small enough that what people publish meanwhile waits for some milliseconds only, and
+/// that four of them fit into a link's queue.
+pub(super) const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of envelopes that a peer's key may have read for it at once: a whole set of a million usual records, twice.
 pub(super) const ANSWERED_BYTES_BURST: u64 = 2 * 1024 * 1024 * 1024;
 /// The same each second, in the long run: about a tenth of a core, and a whole set of a million every two minutes.

@@ -26,7 +26,7 @@ use crate::Failure;
 /// Envelopes handed in at once.
 const PUBLISHED_AT_ONCE: usize = 256;
 /// An answer to one request is cut off after so many bytes, as the daemon's driver does.
-const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Seconds until a link that a node ended is dialled again.
 const REDIAL_SECONDS: u64 = 2;
 /// Seconds that a link is followed after it came to rest, for whatever the nodes say to each other a little later.
