@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use fingerpost_proto::kind::Kind;
 use tokio::sync::Semaphore;
@@ -135,6 +136,9 @@ pub fn router(directory: Arc<dyn Directory>, settings: FeedSettings) -> Router {
 /// Renders one endpoint; blocking.
 type Render = fn(&Feed, &Reader<'_>) -> Result<Reply, Refusal>;
 
+/// What stands in a request's path, or why nothing does.
+type Parameters = Result<RawPathParams, RawPathParamsRejection>;
+
 /// The answer of a handler, under way.
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -145,10 +149,15 @@ fn answer(render: Render) -> MethodRouter<Arc<Feed>> {
 /// A handler that renders on a blocking thread.
 fn handler(
     render: Render,
-) -> impl Fn(State<Arc<Feed>>, RawPathParams, Uri, HeaderMap) -> Answer + Clone + Send + Sync + 'static {
+) -> impl Fn(State<Arc<Feed>>, Parameters, Uri, HeaderMap) -> Answer + Clone + Send + Sync + 'static {
     move |State(feed), parameters, uri, headers| {
-        let id = parameters.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned());
         Box::pin(async move {
+            let id = match parameters {
+                Ok(parameters) => parameters.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()),
+                // A target without a path: "*", or a host alone.
+                Err(RawPathParamsRejection::MissingPathParams(_)) => None,
+                Err(odd) => return odd.into_response(),
+            };
             let Ok(permit) = feed.renders.clone().acquire_owned().await else {
                 return Refusal::Busy.into_json_reply().into_response();
             };

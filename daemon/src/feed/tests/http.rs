@@ -143,6 +143,14 @@ async fn what_is_unknown_is_404_and_what_was_withdrawn_410() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_no_path_is_404_like_any_other_that_names_nothing() {
+    let feed = feed_of(&Arc::new(rich_directory()));
+    for target in ["example", "*"] {
+        assert_eq!(get(&feed, target).await.status, StatusCode::NOT_FOUND, "{target}");
+    }
+}
+
+#[tokio::test]
 async fn the_signed_bytes_are_served_as_they_are() {
     let feed = feed_of(&Arc::new(rich_directory()));
     let got = get(&feed, &format!("/records/{}/signed", id(Kind::SERVICE, "drop-in"))).await;
