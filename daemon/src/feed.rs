@@ -13,7 +13,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use fingerpost_proto::kind::Kind;
 use tokio::sync::Semaphore;
@@ -156,7 +156,11 @@ fn handler(
                 Ok(parameters) => parameters.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned()),
                 // A target without a path: "*", or a host alone.
                 Err(RawPathParamsRejection::MissingPathParams(_)) => None,
-                Err(odd) => return odd.into_response(),
+                Err(odd) => {
+                    let found = odd.to_string();
+                    let odd = Refusal::Parameter { name: "id", found, wanted: "text in UTF-8, percent-encoded" };
+                    return odd.into_json_reply().into_response();
+                }
             };
             let Ok(permit) = feed.renders.clone().acquire_owned().await else {
                 return Refusal::Busy.into_json_reply().into_response();

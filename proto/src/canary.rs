@@ -2,7 +2,7 @@
 //!
 //! Only with the feature `canaries`, which nothing but tests switches on: without it every rule is in, and the compiler
 //! removes the questions. One rule is out for a whole process, and for the processes it starts: the simulator calls
-//! [`take_out`], everything else is started with the rule's name in the variable `FINGERPOST_WITHOUT`.
+//! `take_out`, everything else is started with the rule's name in the variable `FINGERPOST_WITHOUT`.
 //! Tested: `tests/simulation/canaries.rs` and `tests/switches`.
 
 #[cfg(feature = "canaries")]

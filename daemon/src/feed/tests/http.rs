@@ -151,6 +151,13 @@ async fn a_request_that_names_no_path_is_404_like_any_other_that_names_nothing()
 }
 
 #[tokio::test]
+async fn a_path_that_is_no_text_is_refused_like_any_other_odd_parameter() {
+    let got = get(&feed_of(&Arc::new(rich_directory())), "/directory/%ff").await;
+    assert_eq!((got.status, got.header("content-type").as_str()), (StatusCode::BAD_REQUEST, "application/json"));
+    assert_eq!(got.json()["status"], 400);
+}
+
+#[tokio::test]
 async fn the_signed_bytes_are_served_as_they_are() {
     let feed = feed_of(&Arc::new(rich_directory()));
     let got = get(&feed, &format!("/records/{}/signed", id(Kind::SERVICE, "drop-in"))).await;
