@@ -139,7 +139,7 @@ impl Daemon {
         let own_key = key.public();
         let identity = TlsIdentity::new(key.signing_key())?;
         let fault = |error: std::io::Error| StartError::Home { path: home.to_owned(), reason: error.to_string() };
-        let incarnation = Incarnation::load_or_draw(home, random_number()?).map_err(fault)?;
+        let incarnation = Incarnation::load_or_draw(home, random_number()? as u32).map_err(fault)?;
         let (store, mut opened) = open_store(home, config).await?;
         let warnings = tell(&opened);
 

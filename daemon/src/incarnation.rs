@@ -17,8 +17,8 @@ const TITLE: &str = "fingerpost-incarnation 1";
 /// The incarnation of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Incarnation {
-    /// Random; on heads.
-    pub(crate) number: u64,
+    /// Random; the upper half of what heads say.
+    pub(crate) number: u32,
     /// There was a file, made elsewhere: the home is a copy, or was restored.
     pub(crate) is_copy: bool,
 }
@@ -27,7 +27,7 @@ impl Incarnation {
     /// Reads the home's incarnation. Writes `drawn`, which must be random, when there is none or it belongs to another copy.
     ///
     /// Errors: the home cannot be read or written.
-    pub(crate) fn load_or_draw(home: &Path, drawn: u64) -> io::Result<Incarnation> {
+    pub(crate) fn load_or_draw(home: &Path, drawn: u32) -> io::Result<Incarnation> {
         let path = home.join(FILE);
         let is_copy = match File::open(&path) {
             Ok(file) => {
@@ -46,7 +46,7 @@ impl Incarnation {
         let _ = fs::remove_file(&draft);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         let place = place(&file)?;
-        file.write_all(format!("{TITLE}\nnumber {drawn:016x}\nplace {place}\n").as_bytes())?;
+        file.write_all(format!("{TITLE}\nnumber {drawn:08x}\nplace {place}\n").as_bytes())?;
         file.sync_all()?;
         fs::rename(&draft, &path)?;
         File::open(home)?.sync_all()?;
@@ -61,12 +61,12 @@ fn place(file: &File) -> io::Result<String> {
     Ok(format!("{}-{}", about.ino(), made.map_or(0, |made| made.as_nanos())))
 }
 
-fn number_made_at(text: &str, place: &str) -> Option<u64> {
+fn number_made_at(text: &str, place: &str) -> Option<u32> {
     let mut lines = text.lines();
     let is_ours = lines.next() == Some(TITLE);
     let number = lines.next()?.strip_prefix("number ")?;
     let was_made_at = lines.next()?.strip_prefix("place ")?;
-    (is_ours && was_made_at == place).then(|| u64::from_str_radix(number, 16).ok()).flatten()
+    (is_ours && was_made_at == place).then(|| u32::from_str_radix(number, 16).ok()).flatten()
 }
 
 #[cfg(test)]

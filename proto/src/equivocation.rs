@@ -21,9 +21,8 @@ pub const EQUIVOCATION_LEASE_DAYS: u32 = 60;
 
 /// Two heads of one device, one copy and one clock that do not count the same.
 ///
-/// An honest node never signs two: a clock is used once, and a copy or a restored backup of a node has another incarnation. Either
-/// somebody else uses the key, or its owner tells one half of the network something else than the other, or a crash took back what the node had
-/// sent already.
+/// An honest node never signs two: under one incarnation a clock is used once, and a node that lost what it had signed, or never had it, has
+/// another incarnation. Either somebody else uses the key, or its owner tells one half of the network something else than the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Equivocation {
     /// Whose device.

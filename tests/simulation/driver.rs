@@ -17,7 +17,7 @@ use super::store::{Disk, Kept, Row};
 use super::world::{Checked, Event, World};
 
 /// An answer to one `Want` is cut off after so many bytes, as in the daemon.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Every so many ticks a machine's index is compared with its store, row by row.
 const TICKS_PER_FULL_CHECK: u64 = 20;
 
@@ -309,7 +309,6 @@ impl World {
         self.history.counts.torn += (unsynced - kept) as u64;
         let machine = &mut self.machines[number];
         machine.store.lose(kept);
-        machine.watch.has_lost |= kept < unsynced;
         machine.node = None;
         machine.incarnation += 1;
         machine.asked.clear();

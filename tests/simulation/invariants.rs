@@ -17,7 +17,7 @@
 //! | what a head vouched for goes to nobody before it is audited | at each answer |
 //! | nobody is dialled more than 30 times a minute | at each dial |
 //! | an honest node never accuses an honest node of a breach | at each Bye and each refusal |
-//! | nobody is said to have told two truths but liars, and machines that lost what they had sent | at each first proof |
+//! | nobody is said to have told two truths but liars | at each first proof |
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,6 @@ pub(super) struct Watch {
     /// The clock below which nothing may come back to a place, by this machine's own word.
     confirmed: BTreeMap<Slot, Hlc>,
     totals: [Option<Summary>; 2],
-    /// A power cut or an old disk took what this machine may have sent: it may say of one moment something else again.
-    pub(super) has_lost: bool,
 }
 
 impl Watch {
@@ -64,7 +62,6 @@ impl Watch {
     pub(super) fn excuse_lost(&mut self, store: &Store) {
         self.acknowledged.retain(|slot, wanted| store.get(slot).is_some_and(|row| row.precedence() >= *wanted));
         self.confirmed.clear();
-        self.has_lost = true;
     }
 }
 
@@ -198,11 +195,7 @@ impl World {
         self.history
             .line(self.now_us, Some(number), || format!("hears of two truths by {:02x}{:02x}", device[0], device[1]));
         let accused = self.machines.iter().position(|machine| machine.key.as_bytes() == device);
-        let is_honest = accused.filter(|accused| {
-            let machine = &self.machines[*accused];
-            machine.is_honest() && !machine.watch.has_lost
-        });
-        is_honest.map_or(Ok(()), |accused| {
+        accused.filter(|accused| self.machines[*accused].is_honest()).map_or(Ok(()), |accused| {
             Err(format!("P14: n{number} hears that n{accused} said two things, and it is honest"))
         })
     }
@@ -434,7 +427,6 @@ impl World {
         if !self.is_settling || !self.machines[from].is_honest() || !self.machines[to].is_honest() {
             return;
         }
-        *self.quiet_frames.entry(link).or_default() += 1;
         let is_answer = matches!(content_field(frame), VERSIONS | COMPRESSED | ARRIVALS)
             && self.open_wants.range((link, to, 0)..=(link, to, u64::MAX)).next().is_some();
         if !is_answer && !matches!(content_field(frame), WANT | FETCH | CATCH_UP | TAKE) {

@@ -180,6 +180,9 @@ impl World {
         for frame in self.mangled(number, frame) {
             if self.network.send(link, end, frame, self.now_us) {
                 self.look_at(link, end);
+                if self.network.links[link].machines.iter().all(|machine| self.machines[*machine].is_honest()) {
+                    *self.quiet_frames.entry(link).or_default() += 1;
+                }
                 continue;
             }
             self.history.counts.links_overflowed += 1;

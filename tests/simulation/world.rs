@@ -126,7 +126,7 @@ pub(super) struct World {
     pub(super) forged: BTreeSet<Vid>,
     /// Requests between honest machines that are not answered yet: link, asker, number.
     pub(super) open_wants: BTreeSet<(usize, usize, u64)>,
-    /// Frames between honest machines over each link since all agreed.
+    /// Frames that honest machines sent each other over each link since all agreed. What a slow line still delivers is older.
     pub(super) quiet_frames: BTreeMap<usize, u64>,
     checked: HashMap<(Vid, PublicKey), Result<VerifiedVersion, Unverified>>,
     queue: BinaryHeap<Queued>,
@@ -387,7 +387,7 @@ impl World {
         machine.builds += 1;
         let seed = (self.options.seed << 20) ^ ((number as u64) << 48) ^ (machine.builds << 32);
         let mut node = Node::new(self.cast.charter.clone(), machine.key, seed);
-        node.sign_heads(number as u64);
+        node.sign_heads(number as u32);
         node.start_by_heads();
         for row in machine.store.rows().values() {
             node.restore(SignedVersion::clone(&row.version), row.lapsed);

@@ -103,7 +103,7 @@ fn equivocation_words(said: &v1::EquivocationState) -> String {
     };
     format!(
         "its device {} signed two different counts of its records for one moment, {}; proof published by {witness}. Its key may be \
-         in other hands, or its computer crashed and lost what it had sent",
+         in other hands, or it was copied while it ran, or somebody tells two stories",
         hex(&said.device),
         date_time(said.at_ms)
     )

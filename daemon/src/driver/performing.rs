@@ -400,7 +400,7 @@ impl Driver {
                     org,
                     device,
                     "a device signed two different heads of one moment, which a member has published as a proof: its key may \
-                     be in other hands, or its node lost in a crash what it had sent; ask whoever runs it"
+                     be in other hands; ask whoever runs it"
                 );
             }
             Notice::SecondCopy { signed_at } => {

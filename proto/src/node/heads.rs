@@ -72,6 +72,8 @@ impl Known {
 /// What this node needs to sign heads of its organisation.
 #[derive(Debug)]
 struct Signer {
+    /// The number of the home in the upper half. The lower half is another one at each start, and after each head of this node that is
+    /// gone without a later one: its clock may come again, and two heads of one clock and incarnation would accuse this node.
     incarnation: u64,
     /// By audience number: when records changed last, unless a head was asked for since.
     changed_at: [Option<UnixMillis>; 2],
@@ -95,7 +97,7 @@ impl Signer {
     /// A head that this node's key signed and that a peer brought: by another copy of this home, or by this one before it was
     /// set back to an older state.
     fn meet(&mut self, head: &Head, audience: Audience) -> Option<Notice> {
-        if head.incarnation == self.incarnation {
+        if head.incarnation >> 32 == self.incarnation >> 32 {
             let next = blake3::hash(&[&self.incarnation.to_be_bytes()[..], &head.vid.0].concat());
             self.incarnation = u64::from_le_bytes(std::array::from_fn(|i| next.as_bytes()[i]));
             self.set_back_at = Some(head.hlc);
@@ -115,6 +117,13 @@ impl Signer {
         }
         Some(Notice::SecondCopy { signed_at: head.hlc })
     }
+
+    /// An own head left its set, and none came for it.
+    fn lose(&mut self, slot: &Slot) {
+        let next = blake3::hash(&[&self.incarnation.to_be_bytes()[..], &slot.key.0].concat());
+        let next = u32::from_be_bytes(std::array::from_fn(|i| next.as_bytes()[i]));
+        self.incarnation = self.incarnation >> 32 << 32 | u64::from(next);
+    }
 }
 
 /// How much of an organisation's records is here, for people.
@@ -129,11 +138,13 @@ pub struct Completeness {
 }
 
 impl Node {
-    /// Has this node sign heads of its organisation, from now on. `incarnation` is a random number that its home keeps, and that
+    /// Has this node sign heads of its organisation, from now on. `home` is a random number that its home keeps, and that
     /// is drawn anew when the home turns out to be a copy.
-    pub fn sign_heads(&mut self, incarnation: u64) {
+    pub fn sign_heads(&mut self, home: u32) {
+        // The epoch of the arrival logs is another one at each start.
+        let start = self.logs[0].head().epoch & u64::from(u32::MAX);
         self.heads.signer = Some(Signer {
-            incarnation,
+            incarnation: u64::from(home) << 32 | start,
             changed_at: [None; 2],
             differs: [false; 2],
             asked_at: [None; 2],
@@ -216,6 +227,10 @@ impl Node {
                 self.forget_witness(slot);
                 let at = (slot.audience, org);
                 if let Some(known) = self.heads.known.get_mut(&at) {
+                    let is_own = |head: &Head| head.slot() == *slot && head.device == *self.own.as_bytes();
+                    if let (true, Some(signer)) = (known.heads.iter().any(is_own), &mut self.heads.signer) {
+                        signer.lose(slot);
+                    }
                     known.heads.retain(|head| head.slot() != *slot);
                     self.heads.unchecked.insert(at);
                 }

@@ -15,6 +15,13 @@ use crate::version::{Header, lease_until_max};
 use ed25519_dalek::{Signer, SigningKey};
 
 const PUBLIC: Audience = Audience::Public;
+/// An incarnation of another copy of the first node's home.
+const COPY: u64 = 8 << 32;
+
+/// The home that an incarnation tells.
+fn home(incarnation: u64) -> u64 {
+    incarnation >> 32
+}
 
 /// Two nodes that are linked; the first signs heads.
 fn pair() -> World {
@@ -394,7 +401,7 @@ fn a_second_copy_of_a_node_is_noticed_by_its_head_and_named() {
     let mut world = pair();
     world.tick(60_000);
     let at = Hlc::new(world.now, 0);
-    let by_the_copy = head(&world, at, 8, &cover(&[], at));
+    let by_the_copy = head(&world, at, COPY, &cover(&[], at));
     world.publish(1, vec![by_the_copy]);
     world.settle();
     let is_told = |(node, output): &(usize, Output)| {
@@ -411,14 +418,14 @@ fn who_meets_heads_of_another_copy_of_itself_answers_up_to_the_limit_although_th
     asked_to_sign(&mut world);
     for round in 0..COPY_ANSWERS_MAX + 2 {
         let at = Hlc::new(world.now, 0);
-        let by_the_copy = head(&world, at, 8, &cover(&[], at));
+        let by_the_copy = head(&world, at, COPY, &cover(&[], at));
         world.publish(1, vec![by_the_copy]);
         world.settle();
         (0..40).for_each(|_| world.tick(1_000));
         world.settle();
         let newest = heads(&world, 1).into_iter().max_by_key(|head| head.hlc).unwrap();
         let (wanted, by) = if round < COPY_ANSWERS_MAX { (1, 7) } else { (0, 8) };
-        assert_eq!((asked_to_sign(&mut world), newest.incarnation), (wanted, by), "round {round}");
+        assert_eq!((asked_to_sign(&mut world), home(newest.incarnation)), (wanted, by), "round {round}");
     }
 }
 
@@ -438,7 +445,58 @@ fn a_node_that_was_set_back_meets_its_own_head_and_signs_as_another_copy_from_th
     let service = world.service(0, "drop-in", "Drop-in", 0);
     world.publish(0, vec![service]);
     world.settle();
-    assert_ne!(heads(&world, 1)[0].incarnation, before);
+    assert_ne!(home(heads(&world, 1)[0].incarnation), home(before));
+}
+
+#[test]
+fn each_start_signs_under_another_incarnation_of_the_same_home() {
+    let mut world = pair();
+    let before = heads(&world, 1)[0].incarnation;
+    world.cut(0, 1);
+    world.restart(0);
+    world.nodes[0].sign_heads(7);
+    world.link(0, 1);
+    world.settle();
+    let service = world.service(0, "drop-in", "Drop-in", 0);
+    world.publish(0, vec![service]);
+    (0..4).for_each(|_| world.tick(1_000));
+    world.settle();
+    let after = heads(&world, 1)[0].incarnation;
+    assert_eq!((home(before), home(after)), (7, 7));
+    assert_ne!(before, after);
+}
+
+#[test]
+fn a_clock_that_comes_again_after_a_head_was_dropped_comes_under_another_incarnation() {
+    const YEAR_MS: u64 = 365 * 24 * crate::time::HOUR_MS;
+    let mut world = pair();
+    let network = world.network();
+    let service = |world: &World, name: &str, at: u64| world.orgs[0].service(network, name, name, Hlc::new(at, 0));
+    // Somebody's clock is five minutes ahead: the head follows the record.
+    let ahead = service(&world, "ahead", NOW + 300_000);
+    world.publish(0, vec![ahead]);
+    (0..4).for_each(|_| world.tick(1_000));
+    world.settle();
+    let first = heads(&world, 0)[0].clone();
+    // Alone and a year ahead the node signs another one over one record more, and drops it when it is told the time.
+    world.cut(0, 1);
+    world.now += YEAR_MS;
+    let earlier = service(&world, "earlier", NOW + 10_000);
+    world.publish(0, vec![earlier]);
+    for _ in 0..HEAD_ALONE_MS / 5_000 + 2 {
+        world.now += 5_000;
+        world.run(0, Input::Tick);
+    }
+    assert!(heads(&world, 0)[0].hlc.ms() > NOW + YEAR_MS);
+    world.now = NOW + 20_000;
+    world.link(0, 1);
+    world.settle();
+    (0..4).for_each(|_| world.tick(1_000));
+    world.settle();
+    let again = heads(&world, 0)[0].clone();
+    assert_eq!((again.hlc, home(again.incarnation)), (first.hlc, 7));
+    assert_ne!((again.cover.count, again.incarnation), (first.cover.count, first.incarnation));
+    assert_ne!(again.incarnation, first.incarnation);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn said(world: &World, count: u64) -> SignedVersion {
 
 fn two_witnesses() -> World {
     let mut world = World::new(3);
-    (0..2).for_each(|node| world.nodes[node].sign_heads(node as u64));
+    (0..2).for_each(|node| world.nodes[node].sign_heads(node as u32));
     world
 }
 
