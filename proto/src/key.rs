@@ -62,6 +62,25 @@ pub enum KeyError {
 #[error("the signature does not hold for these bytes and this key")]
 pub struct BadSignature;
 
+/// Whether bytes that are read still have to prove what takes curve arithmetic: keys, and signatures inside bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// They come from somebody else.
+    First,
+    /// They come from the own store, into which nothing gets that was not read before.
+    Again,
+}
+
+impl Reading {
+    /// Reads a key. Errors: as [`PublicKey::from_bytes`]; read again, only for a wrong length.
+    pub(crate) fn key(self, bytes: &[u8]) -> Result<PublicKey, KeyError> {
+        match self {
+            Reading::First => PublicKey::from_bytes(bytes),
+            Reading::Again => bytes.try_into().map(PublicKey).map_err(|_| KeyError::Length { found: bytes.len() }),
+        }
+    }
+}
+
 /// An Ed25519 public key: canonical, torsion-free, not of small order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; 32]);

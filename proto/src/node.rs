@@ -240,7 +240,7 @@ impl Node {
         self.follow_witness(slot, &version, &mut Vec::new());
         self.follow_redaction(slot, &version);
         if !version.header().kind.is_content()
-            && let Ok(statement) = Statement::read(&version)
+            && let Ok(statement) = Statement::read_again(&version)
         {
             self.trust.learn(version, statement, true);
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use prost::Message;
 
 use crate::id::{OrgId, RecordId, Vid};
-use crate::key::{KeyError, PublicKey};
+use crate::key::{KeyError, PublicKey, Reading};
 use crate::kind::{Audience, Class, Kind};
 use crate::limits::{
     CARD_BYTES_MAX, CARD_SEQUENCE_MAX, DEVICES_MAX, ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, NAME_BYTES_MAX, ROOT_KEYS_MAX,
@@ -168,11 +168,15 @@ impl OrgCard {
     /// Reads and checks any card of `org`. Whether a first card is that organisation's own is not checked.
     /// Errors: [`CardError`]; the answer depends on the bytes alone.
     pub fn read_any(org: &OrgId, bytes: &[u8]) -> Result<OrgCard, CardError> {
+        OrgCard::read_as(org, bytes, Reading::First)
+    }
+
+    pub(super) fn read_as(org: &OrgId, bytes: &[u8], reading: Reading) -> Result<OrgCard, CardError> {
         if bytes.len() > CARD_BYTES_MAX {
             return Err(CardError::TooLarge { found: bytes.len(), max: CARD_BYTES_MAX });
         }
         let card = v1::OrgCard::decode(bytes).map_err(|error| CardError::Undecodable { reason: error.to_string() })?;
-        let origin = origin(&card)?;
+        let origin = origin(&card, reading)?;
         let upheld = upheld(&card.upheld)?;
         size("root_keys", card.root_keys.len(), 1, ROOT_KEYS_MAX, "1 to 8 keys")?;
         size("devices", card.devices.len(), 1, DEVICES_MAX, "1 to 64 devices")?;
@@ -190,8 +194,8 @@ impl OrgCard {
             found: card.recovery_digest.len(),
             allowed: "32 bytes",
         })?;
-        let root_keys = keys("root_keys", card.root_keys.iter().map(Vec::as_slice))?;
-        let device_keys = keys("devices", card.devices.iter().map(|device| device.key.as_slice()))?;
+        let root_keys = keys(reading, "root_keys", card.root_keys.iter().map(Vec::as_slice))?;
+        let device_keys = keys(reading, "devices", card.devices.iter().map(|device| device.key.as_slice()))?;
         let mut devices = Vec::with_capacity(card.devices.len());
         for (device, key) in card.devices.into_iter().zip(device_keys) {
             size("devices.label", device.label.len(), 0, NAME_BYTES_MAX, "at most 200 bytes")?;
@@ -272,7 +276,7 @@ pub fn upheld_name(signature: &[u8]) -> Vid {
     Vid::of_envelope(signature)
 }
 
-fn origin(card: &v1::OrgCard) -> Result<Option<Origin>, CardError> {
+fn origin(card: &v1::OrgCard, reading: Reading) -> Result<Option<Origin>, CardError> {
     if !card.revocations.is_empty() {
         return Err(CardError::NotEmpty { field: "revocations" });
     }
@@ -293,7 +297,7 @@ fn origin(card: &v1::OrgCard) -> Result<Option<Origin>, CardError> {
     let found = card.previous.len();
     let previous = card.previous.as_slice().try_into();
     let previous = previous.map_err(|_| CardError::Size { field: "previous", found, allowed: "32 bytes" })?;
-    let signed_by = PublicKey::from_bytes(&card.signed_by);
+    let signed_by = reading.key(&card.signed_by);
     let signed_by = signed_by.map_err(|source| CardError::Key { field: "signed_by", source })?;
     Ok(Some(Origin { previous, signed_by }))
 }
@@ -315,10 +319,14 @@ pub fn card_place(org: &OrgId, digest: &CardDigest) -> RecordId {
     RecordId::derive(org, Kind::CARD, Audience::Public, blake3::Hash::from(*digest).to_hex().as_str())
 }
 
-fn keys<'a>(field: &'static str, list: impl Iterator<Item = &'a [u8]>) -> Result<Vec<PublicKey>, CardError> {
+fn keys<'a>(
+    reading: Reading,
+    field: &'static str,
+    list: impl Iterator<Item = &'a [u8]>,
+) -> Result<Vec<PublicKey>, CardError> {
     let mut keys = Vec::new();
     for bytes in list {
-        let key = PublicKey::from_bytes(bytes).map_err(|source| CardError::Key { field, source })?;
+        let key = reading.key(bytes).map_err(|source| CardError::Key { field, source })?;
         if keys.contains(&key) {
             return Err(CardError::DuplicateKey { field });
         }
@@ -379,6 +387,16 @@ mod tests {
         small_order[0] = 1;
         weak.devices[0].key = small_order;
         assert!(matches!(read(weak), Err(CardError::Key { field: "devices", source: KeyError::Weak })));
+    }
+
+    #[test]
+    fn a_card_out_of_the_own_store_is_read_alike_and_only_its_keys_are_not_checked_again() {
+        let again = |card: &v1::OrgCard| OrgCard::read_as(&OrgId([5; 32]), &card.encode_to_vec(), Reading::Again);
+        assert_eq!(again(&next()), read_any(next()));
+        let weak = v1::OrgCard { root_keys: vec![vec![0; 32]], ..next() };
+        assert!(read_any(weak.clone()).is_err() && again(&weak).is_ok());
+        let short = v1::OrgCard { root_keys: vec![vec![0; 31]], ..next() };
+        assert!(matches!(again(&short), Err(CardError::Key { source: KeyError::Length { found: 31 }, .. })));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::card::OrgCard;
 use super::words::words_of;
 use crate::id::{NetworkId, OrgId};
-use crate::key::{Domain, KeyError, PublicKey, SIGNATURE_BYTES};
+use crate::key::{Domain, KeyError, PublicKey, Reading, SIGNATURE_BYTES};
 use crate::limits::{ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, INVITE_CODE_CHARS_MAX, NAME_BYTES_MAX};
 use crate::record::forbidden;
 use crate::time::{Hlc, UnixHour, UnixMillis};
@@ -93,13 +93,17 @@ pub struct Invitation {
 impl Invitation {
     /// Reads the message and checks sizes and the one-time key.
     pub fn read(message: &v1::Invitation) -> Result<Invitation, InviteError> {
+        Invitation::read_as(message, Reading::First)
+    }
+
+    pub(super) fn read_as(message: &v1::Invitation, reading: Reading) -> Result<Invitation, InviteError> {
         let field = |field, found: &[u8], wanted| InviteError::Field { field, found: found.len(), wanted };
         let inviter =
             OrgId::from_slice(&message.inviter).ok_or_else(|| field("inviter", &message.inviter, "32 bytes"))?;
         let device = message.device.as_slice().try_into().map_err(|_| field("device", &message.device, "32 bytes"))?;
         let signature =
             message.signature.as_slice().try_into().map_err(|_| field("signature", &message.signature, "64 bytes"))?;
-        let one_time_key = PublicKey::from_bytes(&message.one_time_key)?;
+        let one_time_key = reading.key(&message.one_time_key)?;
         Ok(Invitation { inviter, device, one_time_key, expires: UnixHour(message.expires_hour), signature })
     }
 

@@ -220,17 +220,15 @@ impl Node {
             let (found, max) = (keys.len(), crate::overlay::neighbours::SHUFFLE_PEERS_MAX);
             return Err(Breach::TooMany { what: "keys in Neighbours", found, max });
         }
-        let peers: Vec<Peer> = keys.iter().filter_map(|key| PublicKey::from_bytes(key).ok()).collect();
+        let peers: Vec<Peer> = keys.iter().filter_map(|key| self.neighbours.candidate(key)).collect();
         self.neighbours.shuffled(now, &peer, &peers);
         Ok(())
     }
 
     pub(super) fn on_beat(&mut self, now: UnixMillis, peer: Peer, beat: &v1::Beat, outputs: &mut Vec<Output>) {
-        // A key that is none is no member's.
-        let Ok(root) = PublicKey::from_bytes(&beat.root) else { return };
-        let is_member = self.neighbours.is_candidate(&root);
+        let Some(root) = self.neighbours.candidate(&beat.root) else { return };
         let beat = Beat { root, sequence: beat.sequence, hops: beat.hops };
-        if let Some((to, beat)) = self.broadcast.beat(now, &peer, beat, is_member) {
+        if let Some((to, beat)) = self.broadcast.beat(now, &peer, beat) {
             outputs.push(Output::Send { to, frame: write_beat(&beat) });
         }
     }

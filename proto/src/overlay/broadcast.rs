@@ -348,11 +348,11 @@ impl Broadcast {
         self.set_eager(from, true);
     }
 
-    /// A peer said how far the root of the tree is. `is_member` tells whether the root is a node of a member.
+    /// A peer said how far the root of the tree is, which must be a node of a member.
     /// Returns whom to tell what in turn.
-    pub fn beat(&mut self, now: UnixMillis, from: &Peer, beat: Beat, is_member: bool) -> Option<(Vec<Peer>, Beat)> {
+    pub fn beat(&mut self, now: UnixMillis, from: &Peer, beat: Beat) -> Option<(Vec<Peer>, Beat)> {
         let number = self.links.get(from)?.number;
-        if beat.root == self.own || !is_member || !self.has_beats() {
+        if beat.root == self.own || !self.has_beats() {
             return None;
         }
         let beat = self.shape.heard(now, number, beat)?;

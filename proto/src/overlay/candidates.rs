@@ -84,6 +84,12 @@ impl Candidates {
         self.orgs
     }
 
+    /// The node whose key these bytes are, if a card lists it. Spares the check of a key, for those of cards are checked.
+    pub fn with_key(&self, bytes: &[u8]) -> Option<Peer> {
+        let at = self.by_peer.binary_search_by(|(peer, _)| peer.as_bytes().as_slice().cmp(bytes)).ok()?;
+        self.by_peer.get(at).map(|(peer, _)| *peer)
+    }
+
     /// True when a card lists this key.
     pub fn contains(&self, peer: &Peer) -> bool {
         self.orgs_of(peer).next().is_some()
@@ -157,6 +163,15 @@ mod tests {
         assert_eq!((candidates.len(), candidates.orgs()), (3, 2));
         assert!(candidates.contains(&peer(3)) && !candidates.contains(&peer(4)));
         assert_eq!(Candidates::default().draw(&mut random), None);
+    }
+
+    #[test]
+    fn a_node_is_found_by_the_bytes_of_its_key_and_bytes_that_no_card_lists_find_none() {
+        let candidates = Candidates::new([candidate(1, 1, true), candidate(1, 2, true), candidate(2, 2, true)], 1);
+        assert_eq!(candidates.with_key(peer(1).as_bytes()), Some(peer(1)));
+        let (known, unknown) = (peer(1), peer(3));
+        let not_listed = [&unknown.as_bytes()[..], &known.as_bytes()[..31], &[], &[1; 40]];
+        assert!(not_listed.into_iter().all(|bytes| candidates.with_key(bytes).is_none()));
     }
 
     #[test]

@@ -340,9 +340,9 @@ impl Neighbours {
         self.is_mesh && !self.links.is_empty() && self.candidates.iter().all(|node| is_reached(&node.peer))
     }
 
-    /// True when a member's card lists this node.
-    pub fn is_candidate(&self, peer: &Peer) -> bool {
-        self.candidates.contains(peer)
+    /// The node with this key, if a member's card lists it.
+    pub fn candidate(&self, key: &[u8]) -> Option<Peer> {
+        self.candidates.with_key(key)
     }
 
     /// Number of nodes in the network as far as this one knows, itself included.

@@ -223,7 +223,7 @@ impl Network {
                 self.frames.extend(others.into_iter().map(|other| (to, other, Frame::Prune)));
             }
             Frame::Beat(beat) => {
-                if let Some((others, beat)) = node.broadcast.beat(self.now, &sender, beat, true) {
+                if let Some((others, beat)) = node.broadcast.beat(self.now, &sender, beat) {
                     self.signal(to, Signal::Beat { to: others, beat });
                 }
             }

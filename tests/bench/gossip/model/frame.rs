@@ -83,7 +83,7 @@ impl Model {
                 }
             }
             Frame::Beat(beat) => {
-                if let Some((others, beat)) = self.nodes[to as usize].broadcast.beat(now, &key, beat, true) {
+                if let Some((others, beat)) = self.nodes[to as usize].broadcast.beat(now, &key, beat) {
                     self.signal(to, Signal::Beat { to: others, beat });
                 }
             }

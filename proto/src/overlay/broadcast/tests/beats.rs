@@ -16,10 +16,10 @@ fn settled(broadcast: &mut Broadcast, now: UnixMillis) -> Vec<Peer> {
 fn after_a_beat_the_nearest_is_the_parent_and_others_as_near_are_lazy() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 4);
-    broadcast.beat(NOW, &peer(1), beat(9, minute, 4), true);
-    broadcast.beat(NOW, &peer(2), beat(9, minute, 3), true);
-    broadcast.beat(NOW, &peer(3), beat(9, minute, 4), true);
-    broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
+    broadcast.beat(NOW, &peer(1), beat(9, minute, 4));
+    broadcast.beat(NOW, &peer(2), beat(9, minute, 3));
+    broadcast.beat(NOW, &peer(3), beat(9, minute, 4));
+    broadcast.beat(NOW, &peer(4), beat(9, minute, 5));
     // This node is 3 hops away; 4 is 4 hops away and may be its child.
     assert_eq!(settled(&mut broadcast, NOW), peers([2, 4]));
 }
@@ -28,10 +28,10 @@ fn after_a_beat_the_nearest_is_the_parent_and_others_as_near_are_lazy() {
 fn who_loses_its_parent_takes_the_next_nearest_and_nobody_who_may_be_its_child() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 4);
-    broadcast.beat(NOW, &peer(1), beat(9, minute, 3), true);
-    broadcast.beat(NOW, &peer(2), beat(9, minute, 4), true);
-    broadcast.beat(NOW, &peer(3), beat(9, minute, 3), true);
-    broadcast.beat(NOW, &peer(4), beat(9, minute, 5), true);
+    broadcast.beat(NOW, &peer(1), beat(9, minute, 3));
+    broadcast.beat(NOW, &peer(2), beat(9, minute, 4));
+    broadcast.beat(NOW, &peer(3), beat(9, minute, 3));
+    broadcast.beat(NOW, &peer(4), beat(9, minute, 5));
     assert_eq!(settled(&mut broadcast, NOW), peers([1, 4]));
     broadcast.link_down(&peer(1));
     assert_eq!(grafts(&broadcast.tick(NOW + 10_001, wants_free)), [(peer(3), vec![])]);
@@ -47,24 +47,23 @@ fn a_beat_is_passed_on_when_it_is_new_or_came_on_a_shorter_way() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 3);
     let passed = |passed: Option<(Vec<Peer>, Beat)>| passed.map(|(to, beat)| (sorted(to), beat.hops));
-    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute, 4), true)), Some((peers([2, 3]), 5)));
-    assert_eq!(passed(broadcast.beat(NOW, &peer(2), beat(9, minute, 4), true)), None);
-    assert_eq!(passed(broadcast.beat(NOW, &peer(3), beat(9, minute, 2), true)), Some((peers([1, 2]), 3)));
-    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute - 1, 1), true)), None, "an old one");
+    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute, 4))), Some((peers([2, 3]), 5)));
+    assert_eq!(passed(broadcast.beat(NOW, &peer(2), beat(9, minute, 4))), None);
+    assert_eq!(passed(broadcast.beat(NOW, &peer(3), beat(9, minute, 2))), Some((peers([1, 2]), 3)));
+    assert_eq!(passed(broadcast.beat(NOW, &peer(1), beat(9, minute - 1, 1))), None, "an old one");
 }
 
 #[test]
-fn beats_of_strangers_of_other_times_and_from_too_far_are_not_passed_on() {
+fn beats_of_this_node_of_other_times_and_from_too_far_are_not_passed_on() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 2);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 1), false), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute + SEQUENCE_AHEAD_MAX + 1, 1), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute - SEQUENCE_BEHIND_MAX - 1, 1), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, BEAT_HOPS_MAX), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 0), true), None);
-    assert_eq!(broadcast.beat(NOW, &peer(1), beat(0, minute, 1), true), None, "this node's own");
-    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute - SEQUENCE_BEHIND_MAX, BEAT_HOPS_MAX - 1), true).is_some());
-    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute + SEQUENCE_AHEAD_MAX, 1), true).is_some());
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute + SEQUENCE_AHEAD_MAX + 1, 1)), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute - SEQUENCE_BEHIND_MAX - 1, 1)), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, BEAT_HOPS_MAX)), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(9, minute, 0)), None);
+    assert_eq!(broadcast.beat(NOW, &peer(1), beat(0, minute, 1)), None, "this node's own");
+    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute - SEQUENCE_BEHIND_MAX, BEAT_HOPS_MAX - 1)).is_some());
+    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute + SEQUENCE_AHEAD_MAX, 1)).is_some());
 }
 
 #[test]
@@ -79,8 +78,7 @@ fn who_hears_no_beat_beats_itself_and_stops_when_a_better_one_does() {
     };
     assert!(beats(&mut broadcast, NOW, 300) >= 4);
     let now = NOW + 300_000;
-    let better =
-        (1..50).find(|root| broadcast.beat(now, &peer(1), beat(*root, now / BEAT_INTERVAL_MS, 3), true).is_some());
+    let better = (1..50).find(|root| broadcast.beat(now, &peer(1), beat(*root, now / BEAT_INTERVAL_MS, 3)).is_some());
     assert!(better.is_some(), "one of 49 ranks before node 0");
     assert_eq!(beats(&mut broadcast, now, 60), 0);
     assert!(beats(&mut broadcast, now + 60_000, 300) > 0, "the better one has fallen silent");
@@ -107,7 +105,7 @@ fn a_peer_that_names_a_better_root_again_and_again_is_passed_on_a_few_times_a_mi
     let roots = better_and_better(60, minute / 1_440);
     let mut passed = |now: UnixMillis, from: u32, roots: &[u32]| {
         let is_passed =
-            |root: &&u32| broadcast.beat(now, &peer(from), beat(**root, now / BEAT_INTERVAL_MS, 3), true).is_some();
+            |root: &&u32| broadcast.beat(now, &peer(from), beat(**root, now / BEAT_INTERVAL_MS, 3)).is_some();
         roots.iter().filter(is_passed).count()
     };
     assert_eq!(passed(NOW, 1, &roots[..20]), BEATS_PER_LINK_MAX as usize);
@@ -123,7 +121,7 @@ fn whoever_dials_again_may_not_name_more_roots() {
     let roots = better_and_better(60, minute / 1_440);
     let mut passed = 0;
     for root in roots {
-        passed += usize::from(broadcast.beat(NOW, &peer(1), beat(root, minute, 3), true).is_some());
+        passed += usize::from(broadcast.beat(NOW, &peer(1), beat(root, minute, 3)).is_some());
         broadcast.link_down(&peer(1));
         broadcast.link_up(peer(1));
     }
@@ -134,12 +132,12 @@ fn whoever_dials_again_may_not_name_more_roots() {
 fn a_beat_from_the_future_does_not_silence_its_root() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 3);
-    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute, 1), true).is_some());
+    assert!(broadcast.beat(NOW, &peer(1), beat(9, minute, 1)).is_some());
     let forged = beat(9, minute + SEQUENCE_AHEAD_MAX, 1);
-    assert!(broadcast.beat(NOW + 1, &peer(2), forged, true).is_some());
+    assert!(broadcast.beat(NOW + 1, &peer(2), forged).is_some());
     let at = |minutes: u64| NOW + minutes * BEAT_INTERVAL_MS;
-    assert!(broadcast.beat(at(1), &peer(1), beat(9, minute + 1, 1), true).is_none(), "it looks old");
+    assert!(broadcast.beat(at(1), &peer(1), beat(9, minute + 1, 1)).is_none(), "it looks old");
     // After ninety seconds without a newer one, the root is believed again although its number is not higher.
-    assert!(broadcast.beat(at(2), &peer(1), beat(9, minute + 2, 1), true).is_some());
-    assert!(broadcast.beat(at(3), &peer(1), beat(9, minute + 3, 1), true).is_some());
+    assert!(broadcast.beat(at(2), &peer(1), beat(9, minute + 2, 1)).is_some());
+    assert!(broadcast.beat(at(3), &peer(1), beat(9, minute + 3, 1)).is_some());
 }

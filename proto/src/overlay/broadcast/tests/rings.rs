@@ -8,7 +8,7 @@ fn placed() -> Broadcast {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 3);
     for (from, hops) in [(1, 2), (2, 3), (3, 4)] {
-        broadcast.beat(NOW, &peer(from), Beat { root: peer(9), sequence: minute, hops }, true);
+        broadcast.beat(NOW, &peer(from), Beat { root: peer(9), sequence: minute, hops });
     }
     broadcast.tick(NOW + 2_000, wants_free);
     assert_eq!(sorted(eager(&broadcast)), peers([1, 3]));
@@ -18,7 +18,7 @@ fn placed() -> Broadcast {
 /// The next beat, in which `from` is nearest.
 fn beat_again(broadcast: &mut Broadcast, now: UnixMillis, from: u32) -> Vec<Signal> {
     let beat = Beat { root: peer(9), sequence: now / BEAT_INTERVAL_MS, hops: 2 };
-    broadcast.beat(now, &peer(from), beat, true);
+    broadcast.beat(now, &peer(from), beat);
     broadcast.tick(now + 2_000, wants_free)
 }
 
@@ -93,8 +93,8 @@ fn with_each_beat_the_parent_is_asked_for_pushes() {
 fn a_former_parent_goes_on_until_the_new_one_knows_and_is_pruned_then() {
     let mut broadcast = placed();
     let now = NOW + BEAT_INTERVAL_MS;
-    broadcast.beat(now, &peer(2), Beat { root: peer(9), sequence: now / BEAT_INTERVAL_MS, hops: 1 }, true);
-    broadcast.beat(now, &peer(1), Beat { root: peer(9), sequence: now / BEAT_INTERVAL_MS, hops: 2 }, true);
+    broadcast.beat(now, &peer(2), Beat { root: peer(9), sequence: now / BEAT_INTERVAL_MS, hops: 1 });
+    broadcast.beat(now, &peer(1), Beat { root: peer(9), sequence: now / BEAT_INTERVAL_MS, hops: 2 });
     let signals = broadcast.tick(now + 2_000, wants_free);
     assert_eq!((grafts(&signals), prunes(&signals)), (vec![(peer(2), vec![])], vec![]));
     assert_eq!(prunes(&broadcast.tick(now + 2_000 + FORMER_MS - 1, wants_free)), []);
@@ -118,8 +118,8 @@ fn who_loses_its_parent_takes_a_lazy_peer_one_link_farther_for_that_is_no_child(
 fn nobody_who_may_be_behind_this_node_becomes_its_parent() {
     let minute = NOW / BEAT_INTERVAL_MS;
     let mut broadcast = node(40, 2);
-    broadcast.beat(NOW, &peer(1), Beat { root: peer(9), sequence: minute, hops: 2 }, true);
-    broadcast.beat(NOW, &peer(2), Beat { root: peer(9), sequence: minute, hops: 4 }, true);
+    broadcast.beat(NOW, &peer(1), Beat { root: peer(9), sequence: minute, hops: 2 });
+    broadcast.beat(NOW, &peer(2), Beat { root: peer(9), sequence: minute, hops: 4 });
     broadcast.link_down(&peer(1));
     broadcast.tick(NOW + 2_000, wants_free);
     assert_eq!(broadcast.shape.relation(broadcast.links[&peer(2)].number), Relation::Farther);
