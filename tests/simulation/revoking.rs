@@ -22,6 +22,8 @@ pub(super) struct Theft {
     key: [u8; 32],
     /// The card without it, from the moment it is signed.
     card: Option<Rc<SignedVersion>>,
+    /// Cards without it that the own node refused. Who saw one may spread it all the same.
+    refused: Vec<Rc<SignedVersion>>,
 }
 
 impl World {
@@ -38,7 +40,7 @@ impl World {
         let victims: Vec<usize> = (0..self.cast.organisations.len()).filter(is_fit).collect();
         let org = *random.pick(&victims)?;
         let key = self.cast.organisations[org].devices[1].verifying_key().to_bytes();
-        self.script.theft = Some(Theft { org, key, card: None });
+        self.script.theft = Some(Theft { org, key, card: None, refused: Vec::new() });
         Some(random.below(self.options.active_ms * 800))
     }
 
@@ -48,7 +50,8 @@ impl World {
         let Some(org) = self.script.theft.as_ref().map(|theft| theft.org) else { return Ok(()) };
         let up = |number: &usize| self.machines[*number].node.is_some();
         let Some(machine) = self.cast.organisations[org].machines.iter().copied().find(up) else { return Ok(()) };
-        if self.holds_revocation(machine) {
+        if let Some(card) = self.revocation_at(machine) {
+            self.set_revocation(Some(card));
             return Ok(());
         }
         let signed = self.script.theft.as_ref().and_then(|theft| theft.card.clone());
@@ -76,8 +79,10 @@ impl World {
             return self.sign_again(machine, org, lost);
         }
         if is_first {
-            // Refused, for a clock or a disk: nobody has it, and another will be signed.
-            self.set_revocation(None);
+            // Refused, for a clock or a disk: another will be signed.
+            if let Some(theft) = &mut self.script.theft {
+                theft.refused.extend(theft.card.take());
+            }
         }
         Ok(())
     }
@@ -122,10 +127,16 @@ impl World {
         self.script.theft.as_ref().is_some_and(|theft| theft.key == version.header().device)
     }
 
-    /// Whether this machine's store has the card that revokes the stolen device.
+    /// Whether this machine's store has a card that revokes the stolen device.
     pub(super) fn holds_revocation(&self, machine: usize) -> bool {
-        let card = self.script.theft.as_ref().and_then(|theft| theft.card.as_ref());
-        card.is_some_and(|card| self.machines[machine].store.get(&Slot::of(card.header())).is_some())
+        self.revocation_at(machine).is_some()
+    }
+
+    fn revocation_at(&self, machine: usize) -> Option<Rc<SignedVersion>> {
+        let theft = self.script.theft.as_ref()?;
+        let store = &self.machines[machine].store;
+        let mut signed = theft.card.iter().chain(&theft.refused);
+        signed.find(|card| store.get(&Slot::of(card.header())).is_some()).cloned()
     }
 
     /// P10: nothing counts that a revoked device signed.
