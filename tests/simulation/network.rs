@@ -191,6 +191,14 @@ impl Network {
         wires[end].push(frame, now_us, self.queue_bytes_max, factor, &mut self.random)
     }
 
+    /// Whether a line that was slow still has to deliver what was queued then: something that arrives after this instant.
+    pub(super) fn is_behind(&self, after_us: u64) -> bool {
+        let is_read = |link: &Link, wire: usize| link.ends[1 - wire] != End::Closed;
+        let arrives_us = |link: &Link, wire: usize| link.wires[wire].queue.back().map_or(0, |parcel| parcel.arrives_us);
+        let wires = self.links.iter().flat_map(|link| [(link, 0), (link, 1)]);
+        wires.into_iter().any(|(link, wire)| is_read(link, wire) && arrives_us(link, wire) > after_us)
+    }
+
     /// Closes one end: what it has queued still arrives, unless the line is cut; it reads nothing more.
     pub(super) fn close(&mut self, link: usize, end: usize) {
         let link = &mut self.links[link];

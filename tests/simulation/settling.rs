@@ -38,7 +38,7 @@ impl World {
         let end_us = begun_us + self.options.settling_ms_max * 1_000;
         let mut lacks = BTreeMap::new();
         loop {
-            while self.disagreement().is_some() {
+            while self.disagreement().is_some() || self.network.is_behind(self.now_us + LOOK_US) {
                 if self.now_us > end_us {
                     return self.no_agreement();
                 }
