@@ -34,9 +34,11 @@ fn card(bytes: &[u8]) {
     assert!(!card.root_keys.is_empty() && !card.devices.is_empty());
     for device in &card.devices {
         let found = card.publisher(device.key.as_bytes(), device.not_before);
-        assert_eq!(found.is_some(), device.publishes);
+        let is_in_use = device.retired_at.is_none_or(|retired_at| retired_at >= device.not_before);
+        assert_eq!(found.is_some(), device.publishes && is_in_use);
     }
-    assert_eq!(card.node_keys().count(), card.devices.iter().filter(|device| device.is_node).count());
+    let nodes = card.devices.iter().filter(|device| device.is_node && device.retired_at.is_none());
+    assert_eq!(card.node_keys().count(), nodes.count());
 }
 
 fn charter(bytes: &[u8]) {
