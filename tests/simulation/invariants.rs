@@ -373,7 +373,9 @@ impl World {
                 slot.audience == Audience::Public && store.unaudited().contains(&row.version.header().org)
             })
         };
-        if let Some(slot) = slots.iter().find(is_unaudited).filter(|_| self.machines[number].is_honest()) {
+        // A dead disk does not take the note that an audit has ended.
+        let is_noted = self.machines[number].is_honest() && store.disk != Disk::Dead;
+        if let Some(slot) = slots.iter().find(is_unaudited).filter(|_| is_noted) {
             return Err(format!("n{number} passes on what it has not checked: {slot:?}"));
         }
         self.leak(number, peer, is_leak, || "versions that were asked for".to_owned())
